@@ -1,0 +1,54 @@
+"""What a finding is: a code, a message, the smallest span that shows it, labels, and what to type instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of one policy file. *path* is what messages show (`<stdin>`, `<prelude>` are fine)."""
+
+    path: str
+    text: str
+
+    def line(self, number: int) -> str:
+        """Line *number*, from 1, without its newline."""
+        return self.text.split("\n")[number - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open range of one source. Lines and columns from 1; *end_column* is one past the last character."""
+
+    source: Source
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+class Severity(Enum):
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A second place that explains the first, such as the declaration of a name."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    code: str  # LMP001: 0xx syntax, 1xx names, 2xx types and units, 3xx fairness, 4xx KV and calls, 5xx cost, 6xx style
+    severity: Severity
+    message: str  # lower case, no full stop
+    span: Span
+    text: str = ""  # shown at the caret
+    labels: tuple[Label, ...] = ()
+    help: str = ""  # says what to type

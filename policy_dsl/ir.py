@@ -1,0 +1,243 @@
+"""The typed intermediate representation that every reading of a policy is made from.
+
+The checker builds it (names resolved, lets and functions inlined, `match` lowered to `If`); the
+reference interpreter and both code generators read it. Nodes compare by identity and are interned
+by `Builder`, so that a let used twice is one node and a policy is a graph, never an exploded tree.
+
+Values at run time: float (quantities, instants, percent), bool, str (text in scalar code; an
+integer code of a `TextTable` in columns), and the codes of `types.Handling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+
+from policy_dsl.diagnostics.model import Span
+from policy_dsl.types import BOOL, HANDLING, Handling, Type
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One typed expression. *span* is where it stands in the policy (for tracebacks and explain)."""
+
+    type: Type
+    span: Span = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Const(Node):
+    value: float | bool | str  # a handling is its code, as float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read(Node):
+    """A signal. A distribution's statistic has a key of its own: `call.duration.p90`; the mean is `call.duration`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Param(Node):
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unary(Node):
+    op: str  # "-" "not"
+    operand: Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binary(Node):
+    op: str  # + - * / ^ < <= > >= == != and or
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call(Node):
+    """A total built-in: min max clamp abs floor ceil sqrt exp log log2 normal_cdf."""
+
+    name: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class If(Node):
+    test: Node
+    then: Node
+    other: Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextIs(Node):
+    """Whether a text matches one of *patterns*; a pattern may end in `*`. Type bool."""
+
+    subject: Node
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeastArm:
+    handling: Handling
+    cost: Node
+    allowed: Node | None  # bool; None: always
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Least(Node):
+    """Code of the allowed arm with the least cost, NaN not considered, ties to the first; DISCARD if none."""
+
+    arms: tuple[LeastArm, ...]
+
+
+# --- rules -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Key:
+    expr: Node
+    highest: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hold:
+    """One link of an action: a handling and how long it lasts, seconds from the start of the call."""
+
+    handling: Handling
+    lasts: Node | None  # None: until the call returns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Act:
+    """`preserve for 30s then discard`. Not allowed (see *allowed*): the next link is tried, then DISCARD."""
+
+    holds: tuple[Hold, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    act: Act
+    cost: Node
+    when: Node | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pick:
+    """`least { ... }`: the arm with the least cost whose first handling is allowed and whose *when* holds."""
+
+    arms: tuple[Arm, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choose:
+    test: Node
+    then: Decision
+    other: Decision
+    span: Span
+
+
+Decision = Act | Pick | Choose
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Promote:
+    when: Node
+    by: tuple[Key, ...]  # empty: request.arrival
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limit:
+    name: str  # "pinned"
+    bound: Node  # a plain number is a share of the total, else tokens
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParamInfo:
+    """A tunable. *default*, *low*, *high* in base units of *type*; *doc* is the comment on its line."""
+
+    name: str
+    type: Type
+    default: float
+    low: float
+    high: float
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """A checked policy. Statements that are absent are None or empty; the default for `on call` is discard."""
+
+    name: str
+    title: str
+    params: tuple[ParamInfo, ...]
+    rank: tuple[Key, ...]  # absent: (request.arrival)
+    on_call: Decision
+    promote: Promote | None
+    limits: tuple[Limit, ...]
+    handling: Node  # what on_call would answer now, NONE where call.chance < 0.5; rank reads it through here
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The operands of *node*, in order of evaluation."""
+    for f in fields(node):
+        match getattr(node, f.name):
+            case Node() as child:
+                yield child
+            case tuple() as several:
+                for item in several:
+                    if isinstance(item, Node):
+                        yield item
+                    elif isinstance(item, LeastArm):
+                        yield item.cost
+                        if item.allowed is not None:
+                            yield item.allowed
+
+
+def allowed(handling: Handling, span: Span, builder: Builder) -> Node | None:
+    """The hidden signal that says whether *handling* can be carried out now; None where it always can."""
+    match handling:
+        case Handling.PRESERVE:
+            return builder.read("allow.preserve", BOOL, span)
+        case Handling.SWAP:
+            return builder.read("allow.swap", BOOL, span)
+        case _:
+            return None
+
+
+class Builder:
+    """Makes nodes; the same node for the same operands."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[object, ...], Node] = {}
+
+    def node(self, cls: type[Node], type_: Type, span: Span, *operands: object) -> Node:
+        key = (cls, type_, *(_identity(o) for o in operands))
+        if key not in self._seen:
+            self._seen[key] = cls(type_, span, *operands)  # type: ignore[call-arg]
+        return self._seen[key]
+
+    def read(self, key: str, type_: Type, span: Span) -> Node:
+        return self.node(Read, type_, span, key)
+
+    def least(self, arms: tuple[LeastArm, ...], span: Span) -> Node:
+        return self.node(Least, HANDLING, span, arms)
+
+
+def _identity(operand: object) -> object:
+    match operand:
+        case Node():
+            return id(operand)
+        case LeastArm():
+            return (operand.handling, id(operand.cost), id(operand.allowed))
+        case tuple():
+            return tuple(_identity(o) for o in operand)
+        case float():
+            return ("float", operand.hex())
+        case _:
+            return (type(operand), operand)
