@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
-
 import click
 
 from lamps_cli.exit_codes import ExitCode
 
 
-class Failure(click.ClickException):
-    """Ends the command: *message* says what is wrong, *hint* what to do, in words of the user."""
+class Failure(Exception):
+    """Ends the command: *message* says what is wrong, *hint* (lines) what to do, in words of the user."""
 
     def __init__(self, message: str, hint: str = "", code: ExitCode = ExitCode.USAGE) -> None:
         super().__init__(message)
+        self.message = message
         self.hint = hint
-        self.exit_code = int(code)
+        self.code = code
+        # The context that knows the colour is gone when the failure is shown.
+        context = click.get_current_context(silent=True)
+        self._colour = context.color if context else None
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        target = file or click.get_text_stream("stderr")
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {self.message}", file=target)
+    def show(self) -> None:
+        """Print it on stderr."""
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {self.message}", err=True, color=self._colour)
         for line in self.hint.splitlines():
-            click.echo(f"  {line}", file=target)
+            click.echo(f"  {line}", err=True, color=self._colour)

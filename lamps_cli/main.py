@@ -15,6 +15,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.output import Colour, choose_colour
 
@@ -117,9 +118,12 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except click.ClickException as failure:
+    except Failure as failure:
         failure.show()
-        return failure.exit_code
+        return failure.code
+    except click.ClickException as misuse:
+        misuse.show()
+        return misuse.exit_code
     except Exception as bug:
         if os.environ.get("LAMPS_DEBUG"):
             raise

@@ -36,7 +36,7 @@ def warn(text: str) -> None:
 
 
 def wants_colour(stream: TextIO | None = None) -> bool:
-    """Whether *stream* (stdout when not given) is to be coloured: the --color in force, else whether it's a terminal."""
+    """Whether to colour *stream* (stdout when not given): the --color in force, else whether it's a terminal."""
     context = click.get_current_context(silent=True)
     if context is not None and context.color is not None:
         return context.color

@@ -1,4 +1,4 @@
-"""Does the installed environment hold together? Every requirement of every installed package, but the listed exceptions.
+"""Does the installed environment hold together: is every requirement of every pinned package met?
 
 Needed because the locks are installed with --no-deps: pip then checks nothing. `python requirements/check.py` prints
 what is missing or wrong, one line each, and exits 1; tests/test_lock.py runs the same check.
