@@ -1,0 +1,177 @@
+"""Replay: the sessions of a trace against a server, each with its own arrival, gaps and token ids.
+
+Open loop: arrivals don't wait for the server. Within a session the next turn waits for the answer and the tool. A
+session that fails is a result, not an exception; a server that dies ends the run and keeps what was measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine_adapter.workload.client import Client, ConnectionFailed, ServerError, ServerInfo, TurnError
+from engine_adapter.workload.load import Arrival, Load, TokenSource, arrivals
+from engine_adapter.workload.result import BenchResult, Ended, Hints, SessionResult, TurnResult
+from engine_adapter.workload.trace import SessionTrace, Trace
+
+Progress = Callable[[tuple[SessionResult, ...], float], None]
+
+# Nothing that is measured lies between the first and the last token: with the server asked for no chunk between them,
+# one core of client reads 200 sessions with ease, and the server's own core is left to the server.
+FIRST_AND_LAST = 1_000_000
+_PROGRESS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class BenchConfig:
+    """One run: which trace, against which server, how fast."""
+
+    url: str
+    trace: Trace
+    load: Load = field(default_factory=Load)
+    hints: Hints = "tool"
+    model: str | None = None
+    """None: the server's first."""
+    api_key: str | None = None
+    timeout_s: float = 600.0
+    """Longest time one turn may take."""
+    stream_interval: int = FIRST_AND_LAST
+    """Tokens per streamed chunk."""
+
+
+def run_bench(config: BenchConfig, progress: Progress | None = None) -> BenchResult:
+    """Replay and measure. Raises ServerError or TraceError when it can't begin; Ctrl-C ends it with what there is."""
+    return asyncio.run(replay(config, progress))
+
+
+async def replay(config: BenchConfig, progress: Progress | None = None) -> BenchResult:
+    """As run_bench, inside a running event loop; cancelling it ends the run with what there is."""
+    planned = arrivals(config.trace, config.load)
+    async with Client(config.url, config.api_key, config.timeout_s, config.stream_interval) as client:
+        server = await client.probe(config.model)
+        _check_lengths(planned, server)
+        before = await client.counters()
+        run = _Run(config, client, server)
+        ended = await run.drain(planned, progress)
+        duration_s = run.now()
+        after = await client.counters() if ended != "server gone" else None
+    return BenchResult(
+        trace=config.trace.name,
+        url=client.url,
+        server=server,
+        load=config.load,
+        hints=config.hints,
+        sessions=run.results,
+        ended=ended,
+        duration_s=duration_s,
+        counters=_differences(before, after),
+    )
+
+
+def xargs(session: SessionTrace, index: int, hints: Hints) -> dict[str, str | float]:
+    """What the client tells the scheduler about turn *index*: nothing but its tool, unless it is an oracle."""
+    tool = session.calls_after(index)
+    if hints == "none" or (hints == "tool" and tool is None):
+        return {}
+    told: dict[str, str | float] = {"lamps_call_tool": tool} if tool else {}
+    if hints == "oracle":
+        told["lamps_output_tokens"] = session.turns[index].output
+        if tool:
+            following = session.turns[index + 1]
+            told["lamps_call_duration_s"] = following.gap_s
+            told["lamps_call_response_tokens"] = following.prompt - following.shared
+            told["lamps_output_after_tokens"] = sum(turn.output for turn in session.turns[index + 1 :])
+        else:
+            told["lamps_call_chance"] = 0.0
+    return told
+
+
+class _Run:
+    """The state of one replay."""
+
+    def __init__(self, config: BenchConfig, client: Client, server: ServerInfo) -> None:
+        self._config = config
+        self._client = client
+        self._server = server
+        self._gone = asyncio.Event()
+        self._began = time.perf_counter()
+        self.results: tuple[SessionResult, ...] = ()
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._began
+
+    async def drain(self, planned: tuple[Arrival, ...], progress: Progress | None) -> Ended:
+        """Replay all sessions to their end, or until the server is gone or the caller cancels."""
+        self.results = tuple(SessionResult(a.name, a.session.tool, a.arrival_s, len(a.session.turns)) for a in planned)
+        self._began = time.perf_counter()
+        tasks = {asyncio.create_task(self._session(a, r)) for a, r in zip(planned, self.results, strict=True)}
+        gone = asyncio.create_task(self._gone.wait())
+        pending: set[asyncio.Task[None]] = tasks
+        try:
+            while pending and not self._gone.is_set():
+                await asyncio.wait({*pending, gone}, timeout=_PROGRESS_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                for failed in (task for task in pending if task.done() and task.exception()):
+                    failed.result()  # a bug: sessions return their failures
+                pending = {task for task in pending if not task.done()}
+                if progress:
+                    progress(self.results, self.now())
+        except asyncio.CancelledError:
+            return self._cut("interrupted")
+        else:
+            return self._cut("server gone") if self._gone.is_set() else "finished"
+        finally:
+            for task in (*tasks, gone):
+                task.cancel()
+            await asyncio.gather(*tasks, gone, return_exceptions=True)
+
+    def _cut(self, why: Ended) -> Ended:
+        for result in self.results:
+            if not result.finished and not result.error:
+                result.error = "server gone" if why == "server gone" else "interrupted"
+        return why
+
+    async def _session(self, arrival: Arrival, result: SessionResult) -> None:
+        tokens = TokenSource(self._config.load.seed, arrival.name)
+        due_s = arrival.arrival_s
+        for index, turn in enumerate(arrival.session.turns):
+            prompt = tokens.prompt(turn)
+            await asyncio.sleep(max(0.0, due_s - self.now()))
+            record = TurnResult(len(prompt), turn.output, turn.gap_s, due_s, self.now())
+            result.turns.append(record)
+            told = xargs(arrival.session, index, self._config.hints)
+            try:
+                answer = await self._client.turn(self._server.model, prompt, turn.output, arrival.name, told)
+            except TurnError as failure:
+                result.error = str(failure)
+                if isinstance(failure, ConnectionFailed) and not await self._client.alive():
+                    self._gone.set()
+                return
+            record.cached_tokens = answer.cached_tokens
+            record.first_token_s = answer.first_token_at - self._began
+            record.done_s = answer.done_at - self._began
+            tokens.answered(prompt, answer.token_ids)
+            if index + 1 < len(arrival.session.turns):
+                due_s = record.done_s + arrival.session.turns[index + 1].gap_s
+
+
+def _check_lengths(planned: tuple[Arrival, ...], server: ServerInfo) -> None:
+    """Refuse a load of which the server must refuse a part: what is left would be another workload."""
+    if server.max_model_len is None:
+        return
+    too_long = [arrival for arrival in planned if arrival.session.longest > server.max_model_len]
+    if too_long:
+        longest = max(arrival.session.longest for arrival in too_long)
+        raise ServerError(
+            f"{len(too_long)} of {len(planned)} sessions don't fit the server's --max-model-len of"
+            f" {server.max_model_len} tokens, the longest needs {longest}:"
+            f" try --length-scale {server.max_model_len / longest * 0.99:.2g}"
+        )
+
+
+def _differences(before: dict[str, float] | None, after: dict[str, float] | None) -> dict[str, float] | None:
+    if before is None or after is None:
+        return None
+    return {name: after[name] - before[name] for name in before if name in after}
