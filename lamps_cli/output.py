@@ -21,8 +21,13 @@ def write(text: str) -> None:
 
 
 def write_json(value: object) -> None:
-    """Data as one indented JSON document, keys in the order given. NaN and infinities become null."""
-    click.echo(json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False))
+    """Data as one indented JSON document."""
+    click.echo(to_json(value, indent=2))
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """*value* as JSON, keys in the order given. NaN and infinities, which JSON lacks, become null."""
+    return json.dumps(_plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
 def talk(text: str) -> None:

@@ -30,6 +30,10 @@ class ServerError(Exception):
     """The server can't be used at all. The message is a sentence for the user."""
 
 
+class NoServer(ServerError):
+    """Nothing answers at the address."""
+
+
 class TurnError(Exception):
     """One request failed. The message is what the user sees, the same text for the same cause."""
 
@@ -128,7 +132,7 @@ class Client:
         except httpx.UnsupportedProtocol:
             raise ServerError(f"{self.url} is not an http address") from None
         except httpx.TransportError as error:
-            raise ServerError(f"no server answers at {self.url} ({_reason(error)})") from None
+            raise NoServer(f"no server answers at {self.url} ({_reason(error)})") from None
         if response.status_code in (401, 403):
             raise ServerError(f"{self.url} wants an API key: --api-key, or VLLM_API_KEY in the environment")
         try:

@@ -135,11 +135,11 @@ class _Run:
 
     async def _session(self, arrival: Arrival, result: SessionResult) -> None:
         tokens = TokenSource(self._config.load.seed, arrival.name)
-        due_s = arrival.arrival_s
+        due_s = possible_s = arrival.arrival_s
         for index, turn in enumerate(arrival.session.turns):
             prompt = tokens.prompt(turn)
             await asyncio.sleep(max(0.0, due_s - self.now()))
-            record = TurnResult(len(prompt), turn.output, turn.gap_s, due_s, self.now())
+            record = TurnResult(len(prompt), turn.output, turn.gap_s, due_s, lag_s=self.now() - possible_s)
             result.turns.append(record)
             told = xargs(arrival.session, index, self._config.hints)
             try:
@@ -155,6 +155,7 @@ class _Run:
             tokens.answered(prompt, answer.token_ids)
             if index + 1 < len(arrival.session.turns):
                 due_s = record.done_s + arrival.session.turns[index + 1].gap_s
+                possible_s = max(due_s, self.now())  # the stream may end some time after its last token
 
 
 def _check_lengths(planned: tuple[Arrival, ...], server: ServerInfo) -> None:

@@ -21,7 +21,8 @@ class TurnResult:
     gap_s: float
     due_s: float
     """When it should have been sent: the session's arrival, or the end of its gap."""
-    sent_s: float
+    lag_s: float
+    """How much later than possible it was sent: the client's own slowness."""
     cached_tokens: int | None = None
     first_token_s: float | None = None
     done_s: float | None = None

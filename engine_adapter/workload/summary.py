@@ -47,7 +47,7 @@ class Summary:
     output_tokens_per_s: float
     """Over the time from the run's beginning to the last token."""
     client_lag_s: float
-    """The latest a request was sent after it was due: large means the client was too slow and the run proves little."""
+    """How late a request was sent at worst: large means that the client was too slow and the run proves little."""
 
 
 def summarize(result: BenchResult) -> Summary:
@@ -71,7 +71,7 @@ def summarize(result: BenchResult) -> Summary:
         cached_tokens=_cached(answered),
         output_tokens=output,
         output_tokens_per_s=output / last_s if answered else math.nan,
-        client_lag_s=max((turn.sent_s - turn.due_s for turn in turns), default=math.nan),
+        client_lag_s=max((turn.lag_s for turn in turns), default=math.nan),
     )
 
 
