@@ -6,6 +6,7 @@ Values are immutable, so a reader in another thread never sees half of an update
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 # An observation's weight never falls below 1/64: what was true 64 calls ago counts 1/e.
@@ -13,7 +14,7 @@ WINDOW = 64.0
 
 
 class Moments(NamedTuple):
-    """*n*: observations, at most WINDOW (their weight, then). *mean*; *mean_log*, *var_log* of the natural logarithm."""
+    """*n*: observations, at most WINDOW. *mean*: theirs. *mean_log*, *var_log*: of their natural logarithm."""
 
     n: float
     mean: float
@@ -37,23 +38,35 @@ class Moments(NamedTuple):
 NOTHING = Moments(0.0, 0.0, 0.0, 0.0)
 
 
-def mixed(parts: list[tuple[float, Moments]]) -> Moments:
-    """Moments of a mixture; weights are relative, their sum must be positive. n is that of the largest part."""
-    total = sum(weight for weight, _ in parts)
-    mean = sum(weight * m.mean for weight, m in parts) / total
-    mean_log = sum(weight * m.mean_log for weight, m in parts) / total
-    square = sum(weight * (m.var_log + (m.mean_log - mean_log) ** 2) for weight, m in parts) / total
-    return Moments(max(parts, key=lambda part: part[0])[1].n, mean, mean_log, square)
+def mixed(parts: Iterable[tuple[float, Moments]]) -> Moments:
+    """Moments of a mixture; weights are relative, their sum must be positive. n is the sum of the parts' n."""
+    total = n = mean = mean_log = square = 0.0
+    for weight, m in parts:
+        total += weight
+        n += m.n
+        mean += weight * m.mean
+        mean_log += weight * m.mean_log
+        square += weight * (m.var_log + m.mean_log * m.mean_log)
+    mean_log /= total
+    return Moments(min(n, WINDOW), mean / total, mean_log, max(square / total - mean_log * mean_log, 0.0))
 
 
 def pooled(one: Moments, other: Moments) -> Moments:
     """What both have seen, as if one had."""
     if not one.n or not other.n:
         return one if one.n else other
-    both = mixed([(one.n, one), (other.n, other)])
-    return both._replace(n=min(one.n + other.n, WINDOW))
+    return mixed([(one.n, one), (other.n, other)])
 
 
 def shrunk(own: Moments, towards: Moments, strength: float) -> Moments:
-    """Estimate from few observations: *towards* counts as *strength* observations."""
-    return mixed([(own.n, own), (strength, towards)])._replace(n=own.n)
+    """An estimate from few observations: *towards* counts as *strength* more of them."""
+    if not own.n:
+        return towards
+    share = own.n / (own.n + strength)
+    gap = own.mean_log - towards.mean_log
+    return Moments(
+        own.n,
+        towards.mean + share * (own.mean - towards.mean),
+        towards.mean_log + share * gap,
+        towards.var_log + share * (own.var_log - towards.var_log) + share * (1.0 - share) * gap * gap,
+    )

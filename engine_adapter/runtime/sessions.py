@@ -42,7 +42,8 @@ class Session:
     *key*: unique text, for ledger and frames. *arrival*, *last_seen*: instants, seconds. *turn*: of the
     present or last turn, from 1. *waited_s*, *service_s*: over all ended turns, kept by the runtime.
     *output*: moments of tokens per turn. *calls*, *ended*: turns that ended in a call, and at all
-    (those that could call). *last_tool*: what the last turn called ("" before any).
+    (those that could call). *last_tool*: what the last turn called ("" before any). *opening*: size class
+    of its first prompt. These five are the predictor's.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Session:
     calls: int = 0
     ended: int = 0
     last_tool: str = ""
+    opening: int = 0
     prompt_end: _End | None = None
     ends: list[_End] = field(default_factory=list)
 
@@ -76,7 +78,8 @@ class Sessions:
         self._by_key: dict[str, Session] = {}
         self._by_client: dict[tuple[str, str], Session] = {}
         self._idle: OrderedDict[str, Session] = OrderedDict()  # not in a turn, longest first
-        self._ends: dict[Hashable, dict[_Tail, dict[str, Session]]] = {}  # of paused sessions without id
+        # Paused sessions without id: tenant -> hash of the last block -> tail -> those alike, by key.
+        self._ends: dict[str, dict[Hashable, dict[_Tail, dict[str, Session]]]] = {}
         self._count = itertools.count(1)
 
     def __len__(self) -> int:
@@ -97,10 +100,7 @@ class Sessions:
 
         *hashes*: chained hashes of the prompt's full blocks, in order; *tokens*: the prompt itself.
         """
-        if client_id:
-            found = self._by_client.get((tenant, client_id))
-        else:
-            found = self._by_prefix(tenant, hashes, tokens)
+        found = self._by_client.get((tenant, client_id)) if client_id else self._by_prefix(tenant, hashes, tokens)
         if found is None:
             found = self._new(client_id or None, tenant, now)
         found.last_seen = now
@@ -126,7 +126,7 @@ class Sessions:
             stable = len(tokens) - SLACK_TOKENS
             full = min(max(stable, 0) // size, len(hashes))
             tail = tuple(tokens[full * size : min(stable, (full + 1) * size)])
-            session.prompt_end = (hashes[full - 1], (len(tail), hash(tail))) if full else None
+            session.prompt_end = (hashes[full - 1], _tail_of(tail)) if full else None
 
     def end_turn(self, session: Session, hashes: Sequence[Hashable], now: float) -> None:
         """A turn has ended; *hashes* are of all its full blocks, answer included."""
@@ -177,43 +177,44 @@ class Sessions:
             key = f"{base}~{next(self._count)}"
         session = Session(key, client_id, tenant, arrival=now, last_seen=now)
         self._by_key[key] = session
+        self._idle[key] = session
         if client_id is not None:
             self._by_client[tenant, client_id] = session
         return session
 
     def _by_prefix(self, tenant: str, hashes: Sequence[Hashable], tokens: Sequence[int]) -> Session | None:
-        if not self._ends:
+        ends = self._ends.get(tenant)
+        if not ends:
             return None
+        size = self._block_size
         for depth in range(len(hashes), 0, -1):
-            bucket = self._ends.get(hashes[depth - 1])
-            if bucket is None:
+            tails = ends.get(hashes[depth - 1])
+            if tails is None:
                 continue
-            rest = tokens[depth * self._block_size : (depth + 1) * self._block_size] if self._block_size else ()
-            found = _fitting(bucket, tenant, rest)
-            if found is not None:
-                return found
+            rest = tokens[depth * size : (depth + 1) * size]
+            for length in sorted({length for length, _ in tails}, reverse=True):
+                alike = tails.get(_tail_of(rest[:length]))
+                if alike:
+                    return next(iter(alike.values()))
         return None
 
     def _remember_end(self, session: Session, end: _End) -> None:
-        self._ends.setdefault(end[0], {}).setdefault(end[1], {})[session.key] = session
+        ends = self._ends.setdefault(session.tenant, {})
+        ends.setdefault(end[0], {}).setdefault(end[1], {})[session.key] = session
         session.ends.append(end)
 
     def _forget_ends(self, session: Session) -> None:
         for block, tail in session.ends:
-            bucket = self._ends[block]
-            del bucket[tail][session.key]
-            if not bucket[tail]:
-                del bucket[tail]
-                if not bucket:
-                    del self._ends[block]
+            ends = self._ends[session.tenant]
+            del ends[block][tail][session.key]
+            if not ends[block][tail]:
+                del ends[block][tail]
+            if not ends[block]:
+                del ends[block]
+            if not ends:
+                del self._ends[session.tenant]
         session.ends.clear()
 
 
-def _fitting(bucket: dict[_Tail, dict[str, Session]], tenant: str, rest: Sequence[int]) -> Session | None:
-    """The session with the longest tail that *rest* begins with; of several the longest paused."""
-    for length in sorted({length for length, _ in bucket}, reverse=True):
-        tail = (length, hash(tuple(rest[:length]))) if length else _NO_TAIL
-        for session in bucket.get(tail, {}).values():
-            if session.tenant == tenant:
-                return session
-    return None
+def _tail_of(tokens: Sequence[int]) -> _Tail:
+    return (len(tokens), hash(tuple(tokens))) if tokens else _NO_TAIL

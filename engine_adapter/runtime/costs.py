@@ -1,0 +1,185 @@
+"""What engine steps cost, learned from the steps themselves.
+
+A step takes  base + prefill * p + prefill_context * a + decode * n + context * c  seconds, with
+p tokens prefilled, a the tokens before each of them summed (tok^2), n sequences decoding and c
+their context together. The five coefficients, none negative, are fitted online by weighted least
+squares with forgetting; one round of coordinate descent per step, over the terms the step had.
+
+Robust by two means: each step's time is brought within a factor `CLIP` of what was predicted, so
+that a compile pause or an idle gap counts as one slow step; and errors count relative to the
+prediction, so that one long prefill doesn't outweigh a hundred decode steps. When `REFUTED` steps
+in a row needed clipping, it is the fit that is wrong: the past is as good as forgotten.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+FORGET = 0.995  # weight of a step 200 steps ago: 1/e
+CLIP = 4.0
+REFUTED = 6
+_FORGET_PAST = 1e3
+SMOOTHING = 1.0 / 16.0  # of the step time and of the present batch
+MOVED = 0.10  # a cost that moved by more is published anew, ...
+SETTLE_STEPS = 16  # ... but not sooner than so many steps after the last time
+# A prefill_context below this share of prefill is nothing at 10,000 tokens of context.
+_NEGLIGIBLE_PER_TOKEN = 1e-5
+
+_TERMS = ("base", "prefill", "prefill_context", "decode", "context")
+_BASE, _PREFILL, _AREA, _DECODE, _CONTEXT = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class StepSample:
+    """One engine step: tokens prefilled, tokens before each of them summed (tok^2), sequences that
+    decoded, their context together (tok), and how long it took (s)."""
+
+    prefill_tokens: int
+    prefill_context_area: float
+    decode_seqs: int
+    context_tokens: int
+    step_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What policies read as `cost.*`. *decode_s_per_tok*: predicted time of a step of the present
+    batch, in which a sequence gains one token. The defaults are the catalogue's."""
+
+    prefill_s_per_tok: float = 50e-6
+    prefill_context_s_per_tok2: float = 0.0
+    decode_s_per_tok: float = 0.02
+    swap_s_per_tok: float = 50e-6
+
+
+class CostModel:
+    """Fits as it is told of steps. `costs` changes only when one moved by over 10 %: then `epoch` grows."""
+
+    def __init__(self, start: Costs | None = None) -> None:
+        self.costs = start or Costs()
+        self.epoch = 0
+        self.step_time_s = self.costs.decode_s_per_tok
+        self.steps = 0
+        self._published_at = -SETTLE_STEPS
+        # Coefficients, and normal equations with a few steps' worth of belief in the start values.
+        # A step has weight 1/predicted^2, in units of s^-2: these are steps of 1 decode, 256 prefilled.
+        base = 0.9 * self.costs.decode_s_per_tok
+        self._fit = [base, self.costs.prefill_s_per_tok, self.costs.prefill_context_s_per_tok2, 0.01 * base, 0.0]
+        weight = 1.0 / self.costs.decode_s_per_tok**2
+        sizes = (1.0, 256.0, 256.0 * 256.0, 8.0, 8192.0)
+        self._normal = [[0.0] * 5 for _ in range(5)]
+        self._target = [0.0] * 5
+        for i, size in enumerate(sizes):
+            self._normal[i][i] = weight * size * size * _BELIEF
+            self._target[i] = self._normal[i][i] * self._fit[i]
+        self._clipped = 0  # steps in a row
+        self._grown = 1.0  # weight of the newest step; older ones shrink by its growing
+        self._batch = [1.0, 0.0, 0.0, 1.0, 0.0]  # mean terms of recent steps that decoded
+
+    def predict(self, sample: StepSample) -> float:
+        """Time of such a step, seconds."""
+        return sum(c * x for c, x in zip(self._fit, _terms(sample), strict=True))
+
+    def observe(self, sample: StepSample) -> None:
+        """Learn from one step. A time that isn't finite and positive, or a step without work, is ignored."""
+        if not 0.0 < sample.step_s < math.inf or (sample.prefill_tokens <= 0 and sample.decode_seqs <= 0):
+            return
+        terms = _terms(sample)
+        fit = self._fit
+        predicted = max(sum([c * x for c, x in zip(fit, terms, strict=True)]), 1e-6)
+        seconds = min(max(sample.step_s, predicted / CLIP), predicted * CLIP)
+        self.step_time_s += SMOOTHING * (seconds - self.step_time_s)
+        if seconds == sample.step_s:
+            self._clipped = 0
+        else:
+            self._clipped += 1
+            if self._clipped == REFUTED:
+                self._clipped = 0
+                self._grown *= _FORGET_PAST
+                seconds = sample.step_s
+        self._learn(terms, seconds, max(predicted, seconds))
+        if sample.decode_seqs:
+            self._batch = [mean + SMOOTHING * (x - mean) for mean, x in zip(self._batch, terms, strict=True)]
+        self.steps += 1
+        if self.steps - self._published_at >= SETTLE_STEPS:
+            self._publish()
+
+    def state(self) -> dict[str, float]:
+        """What is worth keeping across restarts."""
+        return {
+            "prefill_s_per_tok": self._fit[_PREFILL],
+            "prefill_context_s_per_tok2": self._fit[_AREA],
+            "decode_s_per_tok": self._decode(),
+            "swap_s_per_tok": self.costs.swap_s_per_tok,
+            "steps": float(self.steps),
+        }
+
+    @staticmethod
+    def from_state(state: Mapping[str, float]) -> CostModel:
+        """A model that starts from what another had learned; unusable values are left out."""
+        known = {
+            name: state[name]
+            for name in Costs.__slots__
+            if 0.0 < state.get(name, 0.0) < _ABSURD_S
+            or (name == "prefill_context_s_per_tok2" and state.get(name) == 0.0)
+        }
+        return CostModel(replace(Costs(), **known))
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _learn(self, terms: tuple[float, ...], seconds: float, scale_s: float) -> None:
+        self._grown /= FORGET
+        weight = self._grown / (scale_s * scale_s)
+        present = [i for i in range(5) if terms[i]]
+        normal, target, fit = self._normal, self._target, self._fit
+        for i in present:
+            row = normal[i]
+            weighted = weight * terms[i]
+            target[i] += weighted * seconds
+            for j in present:
+                row[j] += weighted * terms[j]
+        for i in present:
+            row = normal[i]
+            rest = target[i] - sum([a * c for a, c in zip(row, fit, strict=True)])
+            fit[i] = max(fit[i] + rest / row[i], 0.0)
+        if self._grown > 1e12:
+            self._normal = [[a / self._grown for a in row] for row in normal]
+            self._target = [b / self._grown for b in target]
+            self._grown = 1.0
+
+    def _decode(self) -> float:
+        return sum(c * x for c, x in zip(self._fit, self._batch, strict=True))
+
+    def _publish(self) -> None:
+        costs, fit = self.costs, self._fit
+        prefill, area, decode = fit[_PREFILL], fit[_AREA], self._decode()
+        if (
+            _moved(costs.prefill_s_per_tok, prefill, 0.0)
+            or _moved(costs.prefill_context_s_per_tok2, area, _NEGLIGIBLE_PER_TOKEN * prefill)
+            or _moved(costs.decode_s_per_tok, decode, 0.0)
+        ):
+            self.costs = Costs(prefill, area, decode, costs.swap_s_per_tok)
+            self.epoch += 1
+            self._published_at = self.steps
+
+
+# Start values count as much as this many steps.
+_BELIEF = 0.5
+# A minute a token: no engine.
+_ABSURD_S = 60.0
+
+
+def _terms(sample: StepSample) -> tuple[float, float, float, float, float]:
+    return (
+        1.0,
+        float(sample.prefill_tokens),
+        float(sample.prefill_context_area),
+        float(sample.decode_seqs),
+        float(sample.context_tokens) if sample.decode_seqs else 0.0,
+    )
+
+
+def _moved(old: float, new: float, negligible: float) -> bool:
+    return abs(new - old) > max(MOVED * old, negligible)

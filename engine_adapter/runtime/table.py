@@ -1,0 +1,261 @@
+"""The waiting requests as columns, ranked together.
+
+A row is written when its request begins to wait and read every step, so what doesn't change while
+it waits is kept in dense arrays, and what follows from the clock (age, wait) is one subtraction
+over a column. Sub-terms of the rank that only depend on the row (hoisted) are computed when the
+row was written, those of all rows anew when engine costs change. A row leaves by having the last
+one put in its place, so nothing ever moves more than one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy_dsl.catalogue import signal_of
+from policy_dsl.order import first
+from policy_dsl.types import BOOL, TEXT
+
+Column = NDArray[Any]
+Columns = Mapping[str, Column]
+Value = float | bool | str
+
+# Step columns and what they are made of: "now" or "step" minus a column, or a column as it stands.
+_SINCE = {
+    "request.age": ("now", "request.arrival"),
+    "request.waited": ("now", "wait.start"),
+    "request.waited_steps": ("step", "wait.start_step"),
+    "session.age": ("now", "session.arrival"),
+    "session.waited": ("now", "wait.session_start"),
+}
+_BOOKKEEPING = ("request.arrival", "session.arrival", "wait.start", "wait.start_step", "wait.session_start")
+_SMALLEST = 64
+
+
+class Texts(Protocol):
+    def code(self, text: str) -> int: ...
+
+
+class Batch(Protocol):
+    """What the table needs of a policy's batch rules (`policy_dsl.compiled.BatchRules`)."""
+
+    @property
+    def hoisted_keys(self) -> frozenset[str]: ...
+    @property
+    def step_keys(self) -> frozenset[str]: ...
+    @property
+    def texts(self) -> Texts: ...
+    def hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> tuple[Column, ...]: ...
+    def rank(
+        self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
+    ) -> tuple[Column, ...]: ...
+    def promoted(
+        self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
+    ) -> Column | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A waiting request in today's order. *keys*: of its rank, as compared (`highest` negated)."""
+
+    id: str
+    keys: tuple[float, ...]
+    promoted: bool
+
+
+class WaitingTable:
+    """Rows by request id. add, update, remove are O(columns); ranking is O(rows) array operations."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.ids: list[str] = []
+        self._places: dict[str, int] = {}
+        kept = (batch.hoisted_keys | batch.step_keys) - _SINCE.keys() - {"call.elapsed", "call.remaining"}
+        if "call.remaining" in batch.hoisted_keys | batch.step_keys:
+            kept |= {"call.duration"}
+        self._keys = sorted(kept - set(_BOOKKEEPING))
+        self._texts = {key for key in self._keys if signal_of(key).type == TEXT}
+        self._columns: dict[str, Column] = {
+            key: np.zeros(_SMALLEST, _dtype(key)) for key in (*self._keys, *_BOOKKEEPING)
+        }
+        self._promoted = np.zeros(_SMALLEST, np.bool_)
+        self._hoisted: list[Column] = []
+        self._unhoisted: set[str] | None = None  # ids; None: all rows
+        self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & {*_SINCE, "call.elapsed"}}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._places
+
+    def add(
+        self,
+        request_id: str,
+        row: Mapping[str, Value],
+        *,
+        arrival: float,
+        now: float,
+        step: int,
+        waited_s: float = 0.0,
+        waited_steps: int = 0,
+        session_arrival: float | None = None,
+        session_waited_s: float = 0.0,
+        promoted: bool = False,
+    ) -> None:
+        """A request begins to wait, or waits again.
+
+        *row*: its signals (KeyError if one that the policy ranks by is missing; those that follow from
+        the clock are not read). *waited_s*, *waited_steps*: of this turn before now; *session_waited_s*:
+        of the session's earlier turns. ValueError if it waits already.
+        """
+        if request_id in self._places:
+            raise ValueError(f"request {request_id} waits already")
+        place = len(self.ids)
+        if place == len(self._promoted):
+            self._grow()
+        self._write(place, row, self._keys)
+        columns = self._columns
+        columns["request.arrival"][place] = arrival
+        columns["session.arrival"][place] = arrival if session_arrival is None else session_arrival
+        columns["wait.start"][place] = now - waited_s
+        columns["wait.start_step"][place] = step - waited_steps
+        columns["wait.session_start"][place] = now - waited_s - session_waited_s
+        self._promoted[place] = promoted
+        self.ids.append(request_id)
+        self._places[request_id] = place
+        self._mark(request_id)
+
+    def update(self, request_id: str, row: Mapping[str, Value]) -> None:
+        """New values for some signals of a waiting request; those the policy doesn't read are left out."""
+        self._write(self._places[request_id], row, [key for key in self._keys if key in row])
+        self._mark(request_id)
+
+    def remove(self, request_id: str) -> bool:
+        """The request waits no longer; returns whether it was promoted. False if it didn't wait."""
+        place = self._places.pop(request_id, None)
+        if place is None:
+            return False
+        promoted = bool(self._promoted[place])
+        moved = self.ids.pop()
+        last = len(self.ids)
+        if place != last:
+            self.ids[place] = moved
+            self._places[moved] = place
+            for column in (*self._columns.values(), *self._hoisted, self._promoted):
+                column[place] = column[last]
+        if self._unhoisted is not None:
+            self._unhoisted.discard(request_id)
+        return promoted
+
+    def new_epoch(self) -> None:
+        """Engine costs or parameters changed: what was hoisted is computed anew at the next ranking."""
+        self._unhoisted = None
+
+    def view(self) -> Columns:
+        """The kept columns, one entry a row, aligned with `ids`. Not copies: don't write, don't keep."""
+        count = len(self.ids)
+        return {key: column[:count] for key, column in self._columns.items()}
+
+    def first(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[str]:
+        """The ids of the first *k* in the policy's order. A failing rule raises; the table stays whole."""
+        ids = self.ids
+        return [ids[place] for place in self._ranked(k, engine, now, step)[0]]
+
+    def places(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[Place]:
+        """The first *k* with what put them there, for people."""
+        order, keys = self._ranked(k, engine, now, step)
+        return [
+            Place(self.ids[place], tuple(float(key[place]) for key in keys), bool(self._promoted[place]))
+            for place in order
+        ]
+
+    def by_arrival(self, k: int) -> list[str]:
+        """The first *k* in order of arrival: what stands when the policy's rank fails."""
+        arrival = self._columns["request.arrival"][: len(self.ids)]
+        return [self.ids[place] for place in np.argsort(arrival, kind="stable")[:k].tolist()]
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _ranked(
+        self, k: int, engine: Mapping[str, float | bool], now: float, step: int
+    ) -> tuple[list[int], tuple[Column, ...]]:
+        count = len(self.ids)
+        if not count or k <= 0:
+            return [], ()
+        rows = dict(self.view())
+        if self._unhoisted is None or self._unhoisted:
+            self._hoist(rows, engine)
+        self._compose(rows, now, step)
+        hoisted = tuple(column[:count] for column in self._hoisted)
+        keys = self._batch.rank(rows, hoisted, engine)
+        promoted = self._batch.promoted(rows, hoisted, engine)
+        if promoted is not None:
+            promoted = np.logical_or(self._promoted[:count], promoted, out=self._promoted[:count])
+        return first(keys, rows["request.arrival"], k, promoted).tolist(), keys
+
+    def _hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> None:
+        """Compute the hoisted terms of rows written since the last ranking, or of all."""
+        unhoisted = self._unhoisted
+        if unhoisted is None or 2 * len(unhoisted) > len(self.ids):
+            terms = self._batch.hoist({key: rows[key] for key in self._batch.hoisted_keys}, engine)
+            self._hoisted = [self._full_column(term) for term in terms]
+        else:
+            places = np.fromiter((self._places[i] for i in unhoisted), np.intp, len(unhoisted))
+            terms = self._batch.hoist({key: rows[key][places] for key in self._batch.hoisted_keys}, engine)
+            for column, term in zip(self._hoisted, terms, strict=True):
+                column[places] = term
+        self._unhoisted = set()
+
+    def _full_column(self, term: Column) -> Column:
+        column = np.zeros(len(self._promoted), np.asarray(term).dtype)
+        column[: len(self.ids)] = term
+        return column
+
+    def _compose(self, rows: dict[str, Column], now: float, step: int) -> None:
+        """Add the columns that follow from the clock. A waiting request's call hasn't begun: elapsed 0."""
+        count = len(self.ids)
+        for key, scratch in self._composed.items():
+            out = scratch[:count]
+            if key != "call.elapsed":
+                clock, since = _SINCE[key]
+                np.subtract(now if clock == "now" else step, rows[since], out=out)
+            rows[key] = out
+        if "call.duration" in rows:
+            rows["call.remaining"] = rows["call.duration"]
+
+    def _write(self, place: int, row: Mapping[str, Value], keys: list[str]) -> None:
+        columns = self._columns
+        for key in keys:
+            value = row[key]
+            columns[key][place] = self._batch.texts.code(value) if key in self._texts else value  # type: ignore[arg-type]
+
+    def _mark(self, request_id: str) -> None:
+        if self._unhoisted is not None:
+            self._unhoisted.add(request_id)
+
+    def _grow(self) -> None:
+        self._columns = {key: _doubled(column) for key, column in self._columns.items()}
+        self._composed = {key: _doubled(column) for key, column in self._composed.items()}
+        self._hoisted = [_doubled(column) for column in self._hoisted]
+        self._promoted = _doubled(self._promoted)
+
+
+def _doubled(column: Column) -> Column:
+    return np.concatenate([column, np.zeros_like(column)])
+
+
+def _dtype(key: str) -> np.dtype[Any]:
+    if key.endswith(".known"):
+        return np.dtype(np.bool_)
+    match signal_of(key).type:
+        case t if t == TEXT:
+            return np.dtype(np.int32)
+        case t if t == BOOL:
+            return np.dtype(np.bool_)
+        case _:
+            return np.dtype(np.float64)
