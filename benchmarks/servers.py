@@ -1,0 +1,81 @@
+"""Real servers for benchmarks: started with `lamps serve`, waited for, and stopped with everything they started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+READY_S = 180.0
+
+
+@contextmanager
+def serving(policy: str, model: str, *flags: str, logs: Path) -> Iterator[str]:
+    """A server under *policy* ("stock": plain vLLM), yielding its URL. RuntimeError with the log's end if it fails.
+
+    What it learns is kept in *logs* and starts empty, so that runs don't learn from earlier ones.
+    """
+    port = _free_port()
+    log = logs / f"{policy.replace('/', '_')}-{port}.log"
+    command = [str(Path(sys.executable).with_name("lamps")), "serve", "--policy", policy, "--model", model]
+    command += ["--port", str(port), *flags]
+    env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "LAMPS_STATE": str(logs / f"state-{port}")}
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env, start_new_session=True)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait(url, process, log)
+        yield url
+    finally:
+        _stop(process)
+
+
+@contextmanager
+def several(policies: Sequence[str], model: str, *flags: str, logs: Path) -> Iterator[dict[str, str]]:
+    """One server a policy, all up at once (an idle one takes no time): policy -> URL."""
+    if not policies:
+        yield {}
+        return
+    with serving(policies[0], model, *flags, logs=logs) as url, several(policies[1:], model, *flags, logs=logs) as rest:
+        yield {policies[0]: url, **rest}
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+    raise RuntimeError(f"the server did not come up:\n{tail}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for how in (signal.SIGINT, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, how)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,175 @@
+"""Policies against stock vLLM on the real server: same arrivals, same token ids, interleaved, every session counted.
+
+    python -m benchmarks.serving latency      mean and tails of sessions, memory short, past saturation
+    python -m benchmarks.serving throughput   what a policy costs: fcfs.lamps against stock
+    python -m benchmarks.serving identity     greedy outputs, token for token
+
+The model is the small one with random weights, whose arithmetic takes little, so that scheduling is
+what differs. Results go to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.servers import several, serving
+from engine_adapter.workload.load import Load
+from engine_adapter.workload.replay import BenchConfig, run_bench
+from engine_adapter.workload.summary import as_document
+from engine_adapter.workload.trace import load_trace
+
+RESULTS = Path(__file__).parent / "results"
+# 16k tokens of KV: about a quarter of what 200 sessions of augmented-single hold when they all run.
+SHORT_OF_MEMORY = (
+    "--max-model-len", "2304", "--block-size", "32", "--num-gpu-blocks-override", "512", "--max-num-seqs", "64",
+)  # fmt: skip
+
+
+def latency(policies: Sequence[str], rate: float, sessions: int, seeds: Sequence[int], logs: Path) -> dict[str, Any]:
+    """Replay augmented-single to every server, seed by seed, in an order that turns."""
+    trace = load_trace("augmented-single")
+    runs: dict[str, list[dict[str, Any]]] = {policy: [] for policy in policies}
+    with several(policies, "random", *SHORT_OF_MEMORY, logs=logs) as urls:
+        for n, seed in enumerate(seeds):
+            for policy in [*policies[n % len(policies) :], *policies[: n % len(policies)]]:
+                load = Load(rate=rate, sessions=sessions, seed=seed, gap_scale=0.3)
+                before = _counters(urls[policy], policy)
+                run = as_document(run_bench(BenchConfig(urls[policy], trace, load)))
+                after = _counters(urls[policy], policy)
+                run["lamps"] = {k: after[k] - before.get(k, 0) for k in after}
+                runs[policy].append(run)
+                _tell(policy, seed, run)
+    return {"rate": rate, "sessions": sessions, "seeds": list(seeds), "flags": SHORT_OF_MEMORY, "runs": runs}
+
+
+def throughput(policies: Sequence[str], repetitions: int, logs: Path) -> dict[str, Any]:
+    """Tokens a second with more requests than seats, memory plenty: each policy over stock, pair by pair."""
+    flags = ("--max-model-len", "2304", "--block-size", "32", "--max-num-seqs", "64")
+    rates: dict[str, list[float]] = {policy: [] for policy in policies}
+    with several(policies, "random", *flags, logs=logs) as urls:
+        for policy in policies:
+            _saturate(urls[policy], seed=0, requests=64)
+        for n in range(repetitions):
+            for policy in policies if n % 2 == 0 else reversed(policies):
+                rates[policy].append(_saturate(urls[policy], seed=n + 1, requests=256))
+                print(f"{policy:8} {rates[policy][-1]:8.0f} tok/s", file=sys.stderr)
+    base = rates[policies[0]]
+    ratios = {p: [a / b for a, b in zip(rates[p], base, strict=True)] for p in policies[1:]}
+    return {
+        "tokens_per_s": rates,
+        "ratio_to": policies[0],
+        "ratio": {p: {"median": statistics.median(r), "all": r} for p, r in ratios.items()},
+    }
+
+
+def identity(policies: Sequence[str], logs: Path) -> dict[str, Any]:
+    """Greedy answers of every policy under a load that makes batches differ; models one after the other."""
+    found = {}
+    for model, flags in (("random", ()), ("smollm2", ("--dtype", "float32"))):
+        answers = {}
+        for policy in policies:
+            with serving(policy, model, *flags, "--max-model-len", "1024", "--max-num-seqs", "8", logs=logs) as url:
+                answers[policy] = _greedy(url, requests=24)
+        found[model] = {
+            policy: sum(a == b for a, b in zip(answers[policy], answers[policies[0]], strict=True))
+            for policy in policies
+        }
+        print(f"{model}: identical answers of 24: {found[model]}", file=sys.stderr)
+    return {"identical_of_24": found, "reference": policies[0]}
+
+
+def _saturate(url: str, seed: int, requests: int) -> float:
+    """Output tokens a second of *requests* that all come at once, 64 to 191 tokens each, after prompts of 50 to 249."""
+    import asyncio
+
+    async def one(client: httpx.AsyncClient, n: int) -> int:
+        prompt = [(seed * 104729 + n * 7919 + i * 31) % 40000 + 100 for i in range(50 + n * 37 % 200)]
+        output = 64 + n * 53 % 128
+        body = {"model": "random", "prompt": prompt, "max_tokens": output, "ignore_eos": True, "temperature": 0}
+        answer = await client.post(f"{url}/v1/completions", json=body)
+        answer.raise_for_status()
+        return int(answer.json()["usage"]["completion_tokens"])
+
+    async def all_at_once() -> int:
+        async with httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=None)) as client:
+            return sum(await asyncio.gather(*(one(client, n) for n in range(requests))))
+
+    began = time.perf_counter()
+    return asyncio.run(all_at_once()) / (time.perf_counter() - began)
+
+
+def _greedy(url: str, requests: int) -> list[list[int]]:
+    """Token ids of greedy answers to requests that come together."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = httpx.get(f"{url}/v1/models").json()["data"][0]["id"]
+
+    def one(n: int) -> list[int]:
+        prompt = [(n * 7919 + i * 31) % 40000 + 100 for i in range(20 + n * 37 % 300)]
+        body = {"model": model, "prompt": prompt, "max_tokens": 48, "ignore_eos": True, "temperature": 0}
+        body |= {"return_token_ids": True, "vllm_xargs": {"session_id": f"s{n}", "lamps_call_tool": "x"}}
+        answer = httpx.post(f"{url}/v1/completions", json=body, timeout=300)
+        answer.raise_for_status()
+        return list(answer.json()["choices"][0]["token_ids"])
+
+    with ThreadPoolExecutor(requests) as pool:
+        return list(pool.map(one, range(requests)))
+
+
+def _counters(url: str, policy: str) -> dict[str, int]:
+    if policy == "stock":
+        return {}
+    state = httpx.get(f"{url}/lamps/status", timeout=30).json()
+    engines = state if isinstance(state, list) else state.get("engines", [state])
+    return dict(engines[0]["counters"])
+
+
+def _tell(policy: str, seed: int, run: dict[str, Any]) -> None:
+    s = run["summary"]
+    e2e, ttft = s["end_to_end_s"], s["ttft_turn_s"]
+    print(
+        f"{policy:8} seed {seed}: {s['finished']}/{s['sessions']} sessions, end to end mean {e2e['mean']:.2f} s "
+        f"p50 {e2e['p50']:.2f} p95 {e2e['p95']:.2f} p99 {e2e['p99']:.2f} max {e2e['max']:.2f}, "
+        f"TTFT mean {ttft['mean']:.2f} p99 {ttft['p99']:.2f}, cached {s['cached_tokens']}",
+        file=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Run one comparison and write its result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("latency", "throughput", "identity"))
+    parser.add_argument("--policies", default=None, help="comma-separated; the first is what others are compared with")
+    parser.add_argument("--rate", type=float, default=14.0, help="sessions per second (latency)")
+    parser.add_argument("--sessions", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=None)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        logs = Path(folder)
+        policies = (given.policies or ("stock,fcfs" if given.what == "throughput" else "stock,fcfs,lamps")).split(",")
+        match given.what:
+            case "latency":
+                found = latency(policies, given.rate, given.sessions, range(1, given.seeds + 1), logs)
+            case "throughput":
+                found = throughput(policies, given.repetitions, logs)
+            case _:
+                found = identity(policies, logs)
+    out = given.out or RESULTS / f"{given.what}.json"
+    out.write_text(json.dumps(found, indent=1) + "\n")
+    print(out)
+
+
+if __name__ == "__main__":
+    main()

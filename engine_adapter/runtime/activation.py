@@ -1,0 +1,62 @@
+"""From settings to a running `Runtime`: the policy is compiled, what was learned before is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import policies
+from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.costs import CostModel
+from engine_adapter.runtime.engine import Engine
+from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.store import Store
+from policy_dsl.compiled import CompiledPolicy, compile_policy
+from policy_dsl.diagnostics.full import render
+from policy_dsl.loading import load
+
+logger = logging.getLogger("lamps")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`--additional-config '{"lamps": {...}}'`: *policy* is a path or the name of a shipped one."""
+
+    policy: str = "lamps"
+    params: Mapping[str, float] = field(default_factory=dict)
+    store: str | None = None
+
+    @staticmethod
+    def from_config(additional_config: object) -> Settings:
+        """Settings out of vLLM's additional config. ValueError for keys that mean nothing."""
+        given = additional_config.get("lamps", {}) if isinstance(additional_config, Mapping) else {}
+        if not isinstance(given, Mapping):
+            raise ValueError('additional_config["lamps"] must be an object')
+        unknown = sorted(set(given) - {"policy", "params", "store"})
+        if unknown:
+            raise ValueError(f'additional_config["lamps"] has no setting {unknown[0]!r}: policy, params, store')
+        return Settings(**given)
+
+
+def load_policy(name_or_path: str, params: Mapping[str, float]) -> CompiledPolicy:
+    """Compile a policy file. ValueError with all its diagnostics when it has errors."""
+    loaded = load(policies.find(name_or_path))
+    if loaded.policy is None:
+        raise ValueError(f"policy {name_or_path} has errors\n\n" + "\n".join(render(d) for d in loaded.diagnostics))
+    return compile_policy(loaded.policy, loaded.source, params)
+
+
+def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
+    """A runtime with what earlier runs learned. A store that can't be read costs what was learned, nothing else."""
+    policy = load_policy(settings.policy, settings.params)
+    predictor, costs = Predictor(), CostModel()
+    store = None
+    if settings.store is not None:
+        store, warning = Store.open(Path(settings.store), engine_id, predictor, costs)
+        if warning:
+            logger.warning("lamps: %s", warning)
+    logger.info("lamps: policy %s, revision %s", policy.name, policy.revision)
+    return Runtime(policy, engine, predictor, costs, store)
+

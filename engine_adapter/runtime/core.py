@@ -1,0 +1,297 @@
+"""The decisions of one engine: requests come in, are ranked, run, pause in a call, and come back.
+
+`Runtime` composes the request table, the sessions, the predictor, the cost model and the paused
+calls with one compiled policy. It knows no engine: the binding tells it what happens, and asks it
+what to do. Nothing here reads a clock but `Engine.clock`. No decision raises: a rule that fails
+costs that decision only, is counted, and the built-in answer stands (arrival order, discard).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine_adapter.runtime.calls import USER, Calls, Hold
+from engine_adapter.runtime.costs import CostModel, StepSample
+from engine_adapter.runtime.engine import Engine, snapshot
+from engine_adapter.runtime.hints import parse
+from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.sessions import Sessions
+from engine_adapter.runtime.store import Store
+from engine_adapter.runtime.table import Place, WaitingTable
+from engine_adapter.runtime.turn import CallState, Turn, reader_of
+from policy_dsl.compiled import CompiledPolicy, Verdict
+from policy_dsl.types import Handling
+
+logger = logging.getLogger("lamps")
+
+# Whatever the policy says, pins never take more than this share of the KV memory.
+MAX_PINNED_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request as it reaches the engine. *hashes* are those of its full prompt blocks, in order; *tokens* its prompt."""
+
+    id: str
+    tokens: Sequence[int]
+    max_tokens: int | None
+    priority: float
+    session_id: str | None
+    extra_args: Mapping[str, Any]
+    hashes: Sequence[bytes]
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A finished request. *hashes* are those of all its full blocks, answer included."""
+
+    id: str
+    output_tokens: int
+    context_tokens: int
+    aborted: bool
+    hashes: Sequence[bytes]
+
+
+class Runtime:
+    """One engine's decisions under one policy. Not thread-safe: all calls come from the scheduler's thread."""
+
+    def __init__(
+        self,
+        policy: CompiledPolicy,
+        engine: Engine,
+        predictor: Predictor,
+        costs: CostModel,
+        store: Store | None = None,
+    ) -> None:
+        self.policy = policy
+        self.engine = engine
+        self.predictor = predictor
+        self.costs = costs
+        self._store = store
+        self.counters: Counter[str] = Counter()
+        self.sessions = Sessions(engine.facts.hash_block_size)
+        self.turns: dict[str, Turn] = {}
+        self.calls = Calls(engine, self._begin_call, self._decide, self.counters)
+        self.table = WaitingTable(policy.batch)
+        self.step = 0
+        self._read_row = reader_of(policy.row_keys)
+        self._read_call = reader_of(policy.call_keys)
+        self._snapshot: Mapping[str, float | bool] | None = None
+        self._epoch = costs.epoch
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def arrive(self, arrival: Arrival) -> Turn:
+        """A request has reached the engine: find its session, learn from its return, predict."""
+        now = self.engine.clock()
+        hints, problems = parse(arrival.extra_args)
+        self.counters["hints.broken"] += bool(problems)
+        session = self.sessions.find(
+            arrival.session_id or hints.session_id, hints.tenant, arrival.hashes, now, arrival.tokens
+        )
+        prompt_tokens = len(arrival.tokens)
+        call, pinned_tokens = self.calls.returned(session.key, now)
+        if call is not None:
+            response_tokens = max(prompt_tokens - call.context_tokens, 0)
+            self.predictor.learn_call(session, call.tool, now - call.since, response_tokens)
+        self.sessions.begin_turn(session, now)
+        turn = Turn(
+            id=arrival.id,
+            session=session,
+            hints=hints,
+            forecast=self.predictor.forecast(
+                session, hints, hints.may_call, prompt_tokens, arrival.max_tokens
+            ),
+            arrival=now,
+            prompt_tokens=prompt_tokens,
+            block_size=self.engine.facts.block_size,
+            may_call=hints.may_call,
+            label=hints.turn,
+            priority=arrival.priority,
+            context_tokens=prompt_tokens,
+            cached_tokens=max(arrival.cached_tokens, min(pinned_tokens, prompt_tokens)),
+        )
+        self.turns[arrival.id] = turn
+        self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
+        return turn
+
+    def enqueue(self, request_id: str) -> None:
+        """The request waits (again)."""
+        turn = self.turns[request_id]
+        now = self.engine.clock()
+        turn.waiting_since, turn.waiting_since_step = now, self.step
+        self.table.add(
+            request_id,
+            self._read_row(turn, now, self.step),
+            arrival=turn.arrival,
+            waited_s=turn.waited_s,
+            waited_steps=turn.waited_steps,
+            session_arrival=turn.session.arrival,
+            session_waited_s=turn.session.waited_s,
+            now=now,
+            step=self.step,
+            promoted=turn.promoted,
+        )
+
+    def dequeue(self, request_id: str) -> None:
+        """The request waits no longer (admitted, skipped for now, or gone)."""
+        turn = self.turns[request_id]
+        turn.promoted = self.table.remove(request_id) or turn.promoted
+        now = self.engine.clock()
+        turn.waited_s, turn.waited_steps = turn.waited(now), turn.steps_waited(self.step)
+        turn.waiting_since = None
+
+    def first(self, count: int) -> list[str]:
+        """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
+        try:
+            return self.table.first(count, self.engine_now(), self.engine.clock(), self.step)
+        except Exception:
+            self._fault("rank")
+            return self.table.by_arrival(count)
+
+    def admitted(self, cached_tokens: Mapping[str, int]) -> None:
+        """These requests started to run, with so many tokens found in the prefix cache."""
+        now = self.engine.clock()
+        for request_id, cached in cached_tokens.items():
+            turn = self.turns[request_id]
+            turn.running_since = now
+            pin = self.calls.ledger.get(turn.session.key)
+            if pin is not None:
+                self.counters["pins.tokens_reused"] += min(cached, pin.tokens)
+                self.calls.admitted(turn.session.key)
+
+    def preempted(self, request_id: str, context_tokens: int) -> None:
+        """A running request lost its KV and waits again."""
+        turn = self.turns[request_id]
+        turn.preemptions += 1
+        turn.generated_tokens = context_tokens - turn.prompt_tokens
+        turn.context_tokens = context_tokens
+        turn.cached_tokens = 0
+        turn.forecast = self.predictor.remaining(turn.forecast, turn.generated_tokens)
+        self._stop_service(turn)
+        self.counters["preemptions"] += 1
+
+    def ended(self, ended: Ended, hold: Hold) -> None:
+        """A request has finished or was aborted; *hold* keeps its blocks when the policy wants them."""
+        turn = self.turns.pop(ended.id, None)
+        if turn is None:
+            return
+        turn.context_tokens = ended.context_tokens
+        turn.generated_tokens = ended.output_tokens
+        self._stop_service(turn)
+        turn.session.waited_s += turn.waited_s
+        self.sessions.end_turn(turn.session, ended.hashes, self.engine.clock())
+        announced = (turn.hints.call_tool,) if turn.hints.announces_call else None
+        outcome = self.calls.ended(turn, announced, ended.aborted, hold)
+        if not ended.aborted and outcome != "open":
+            self._learn_turn(turn, outcome)
+        self.counters["turns"] += 1
+
+    def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> None:
+        """The API side says how a turn ended: "call" of *tools*, "end", or "gone"."""
+        self.counters[f"verdicts.{outcome}"] += 1
+        turn = self.calls.verdict(label, outcome, tools)
+        if turn is not None and outcome != "gone":
+            self._learn_turn(turn, outcome)
+
+    def is_promoted(self, request_id: str) -> bool:
+        """Whether a waiting request goes before all that aren't promoted."""
+        return self.table.is_promoted(request_id)
+
+    def places(self, count: int) -> list[Place]:
+        """The first *count* waiting requests with what put them there, for people. A failing rule: none."""
+        try:
+            return self.table.places(count, self.engine_now(), self.engine.clock(), self.step)
+        except Exception:
+            self._fault("rank")
+            return []
+
+    def close(self) -> None:
+        """Give back all pins and save what was learned."""
+        self.calls.clear()
+        if self._store is not None:
+            self._store.close()
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def begin_step(self) -> None:
+        """A new engine step: a new snapshot, and pins whose time is over are let go."""
+        self.step += 1
+        self._snapshot = None
+        now = self.engine.clock()
+        if self.calls.ledger:
+            self.calls.expire(now)
+        for session in self.sessions.expire(now):
+            self.calls.forget(session.key)
+
+    def engine_now(self) -> Mapping[str, float | bool]:
+        """The snapshot of this step (made when first asked)."""
+        if self._snapshot is None:
+            self._snapshot = snapshot(
+                self.engine.facts,
+                self.engine.load(),
+                self.costs.costs,
+                self.costs.step_time_s,
+                self.engine.clock(),
+                len(self.calls.paused),
+                self.calls.ledger.tokens,
+            )
+            if self.costs.epoch != self._epoch:
+                self._epoch = self.costs.epoch
+                self.table.new_epoch()
+        return self._snapshot
+
+    def observe(self, sample: StepSample) -> None:
+        """What a step did and how long it took."""
+        self.costs.observe(sample)
+
+    # --- decisions -----------------------------------------------------------------------------
+
+    def _decide(self, turn: Turn) -> Verdict:
+        """Ask `on call`. A failing rule: discard, counted."""
+        assert turn.call is not None
+        engine = dict(self.engine_now())
+        engine["allow.preserve"] = self.engine.facts.can_preserve and self._has_room(turn.call.context_tokens, engine)
+        try:
+            return self.policy.scalar.on_call(self._read_call(turn, self.engine.clock(), self.step), engine)
+        except Exception:
+            self._fault("on call")
+            return Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
+
+    def _has_room(self, tokens: int, engine: Mapping[str, float | bool]) -> bool:
+        bound = MAX_PINNED_SHARE * self.engine.facts.kv_total_tokens
+        limit = self.policy.scalar.limit("pinned", engine)
+        return self.calls.ledger.tokens + tokens <= (bound if limit is None else min(bound, limit))
+
+    def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
+        """What is known of a call that starts now: of several, the tool expected to take longest."""
+        call = self.predictor.call(turn.session, turn.hints, tools or (USER,))
+        return CallState(
+            tool=call.tool,
+            count=max(len(tools), 1),
+            since=now,
+            context_tokens=turn.context_tokens,
+            duration=call.duration,
+            response=call.response,
+        )
+
+    def _learn_turn(self, turn: Turn, outcome: str) -> None:
+        tool = turn.call.tool if turn.call is not None else USER
+        self.predictor.learn_turn(turn.session, turn.hints, turn.generated_tokens, outcome == "call", tool)
+
+    def _stop_service(self, turn: Turn) -> None:
+        if turn.running_since is not None:
+            served_s = self.engine.clock() - turn.running_since
+            turn.service_s += served_s
+            turn.session.service_s += served_s
+            turn.running_since = None
+
+    def _fault(self, rule: str) -> None:
+        self.counters[f"faults.{rule}"] += 1
+        if self.counters[f"faults.{rule}"] == 1:
+            logger.exception("policy %s: `%s` failed; the built-in answer stands", self.policy.name, rule)

@@ -1,0 +1,80 @@
+"""What the runtime asks of an engine, and the snapshot of it that a step's decisions read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine_adapter.runtime.costs import Costs
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What doesn't change while an engine runs. *hash_block_size*: tokens a block hash covers."""
+
+    kv_total_tokens: int
+    block_size: int
+    hash_block_size: int
+    token_bytes: float
+    chunk_tokens: int
+    can_preserve: bool
+    can_swap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What changes every step. *free_tokens* can be allocated without a pin yielding."""
+
+    running: int
+    waiting: int
+    running_tokens: int
+    free_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """KV blocks of a finished turn with an extra reference on each, so that they stay. Opaque to the runtime."""
+
+    blocks: tuple[Any, ...]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine as the runtime sees it.
+
+    *load* is asked at most once a step and at calls; *release* gives back the extra references of *Held* blocks.
+    """
+
+    facts: EngineFacts
+    load: Callable[[], EngineLoad]
+    release: Callable[[tuple[Any, ...]], None]
+    clock: Callable[[], float]
+
+
+def snapshot(
+    facts: EngineFacts, load: EngineLoad, costs: Costs, step_time_s: float, now: float, paused: int, pinned_tokens: int
+) -> Mapping[str, float | bool]:
+    """The engine-level signals of one step."""
+    return {
+        "engine.now": now,
+        "engine.step_time": step_time_s,
+        "engine.running": float(load.running),
+        "engine.waiting": float(load.waiting),
+        "engine.paused": float(paused),
+        "engine.running_tokens": float(load.running_tokens),
+        "engine.pinned_tokens": float(pinned_tokens),
+        "engine.kv_free": float(load.free_tokens),
+        "engine.kv_total": float(facts.kv_total_tokens),
+        "engine.block_size": float(facts.block_size),
+        "engine.token_bytes": facts.token_bytes,
+        "engine.chunk": float(facts.chunk_tokens),
+        "engine.can_swap": facts.can_swap,
+        "cost.prefill": costs.prefill_s_per_tok,
+        "cost.prefill_context": costs.prefill_context_s_per_tok2,
+        "cost.decode": costs.decode_s_per_tok,
+        "cost.swap": costs.swap_s_per_tok,
+        "allow.preserve": facts.can_preserve,
+        "allow.swap": facts.can_swap,
+    }

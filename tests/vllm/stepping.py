@@ -1,0 +1,129 @@
+"""vLLM's own scheduler and KV manager with a made-up model and a clock the test turns: no server, no weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, VllmConfig
+from vllm.sampling_params import SamplingParams
+from vllm.utils.hashing import get_hash_fn_by_name
+from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
+from vllm.v1.outputs import ModelRunnerOutput
+from vllm.v1.request import Request, RequestStatus
+from vllm.v1.structured_output import StructuredOutputManager
+
+BLOCK = 16
+MODEL = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 2,
+    "vocab_size": 1000,
+    "max_position_embeddings": 4096,
+    "torch_dtype": "float32",
+}
+
+
+class Clock:
+    """Seconds; moves only when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def vllm_config(folder: Path, blocks: int, seats: int = 8, lamps: dict[str, Any] | None = None) -> VllmConfig:
+    """A configuration for a small engine with *blocks* KV blocks of 16 tokens (one of them vLLM's null block)."""
+    (folder / "config.json").write_text(json.dumps(MODEL))
+    model = ModelConfig(model=str(folder), skip_tokenizer_init=True, dtype="float32", max_model_len=1024)
+    cache = CacheConfig(block_size=BLOCK, enable_prefix_caching=True)
+    cache.num_gpu_blocks = blocks
+    scheduler = SchedulerConfig(
+        max_num_seqs=seats,
+        max_num_batched_tokens=512,
+        max_model_len=1024,
+        is_encoder_decoder=False,
+        enable_chunked_prefill=True,
+        async_scheduling=False,
+    )
+    return VllmConfig(
+        model_config=model,
+        cache_config=cache,
+        scheduler_config=scheduler,
+        device_config=DeviceConfig("cpu"),
+        additional_config={"lamps": lamps or {}},
+    )
+
+
+def make_scheduler(cls: type[Scheduler], config: VllmConfig) -> Scheduler:
+    """A scheduler of class *cls* over one group of full-attention KV blocks."""
+    spec = FullAttentionSpec(block_size=BLOCK, num_kv_heads=2, head_size=16, dtype=torch.float32)
+    blocks = config.cache_config.num_gpu_blocks
+    assert blocks is not None
+    kv = KVCacheConfig(num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)])
+    return cls(config, kv, StructuredOutputManager(config), block_size=BLOCK, log_stats=False)
+
+
+class Stepper:
+    """Drives a scheduler: adds requests, makes up tokens, counts steps."""
+
+    def __init__(self, scheduler: Scheduler, clock: Clock, step_s: float = 0.01) -> None:
+        hash_fn = get_hash_fn_by_name("sha256")
+        init_none_hash(hash_fn)
+        self._hasher = get_request_block_hasher(BLOCK, hash_fn)
+        self.scheduler = scheduler
+        self.clock = clock
+        self.step_s = step_s
+        self.order: list[str] = []  # ids as they were first scheduled
+        self.finished: dict[str, list[int]] = {}  # id -> all token ids
+
+    def add(self, name: str, prompt: Sequence[int], output: int, session: str | None = None, **hints: Any) -> Request:
+        """Add a request that generates *output* tokens."""
+        params = SamplingParams(max_tokens=output, ignore_eos=True, extra_args=hints or None)
+        params.update_from_generation_config({}, eos_token_id=2)
+        request = Request(
+            name, list(prompt), params, None, arrival_time=self.clock(), block_hasher=self._hasher, session_id=session
+        )
+        self.scheduler.add_request(request)
+        return request
+
+    def step(self) -> int:
+        """One engine step; returns the tokens it computed."""
+        output = self.scheduler.schedule()
+        self.order += [new.req_id for new in output.scheduled_new_reqs if new.req_id not in self.order]
+        self.clock.now += self.step_s
+        ids = list(output.num_scheduled_tokens)
+        requests = {i: self.scheduler.requests[i] for i in ids}
+        sampled = [
+            [7 + len(requests[i].output_token_ids)] if requests[i].num_computed_tokens >= requests[i].num_tokens else []
+            for i in ids
+        ]
+        done = ModelRunnerOutput(req_ids=ids, req_id_to_index={i: n for n, i in enumerate(ids)}, sampled_token_ids=sampled)
+        self.scheduler.update_from_output(output, done)
+        for i, request in requests.items():
+            if request.is_finished():
+                self.finished[i] = list(request.all_token_ids)
+        return int(output.total_num_scheduled_tokens)
+
+    def run(self, most: int = 10_000) -> None:
+        """Step until nothing is left to do. AssertionError when *most* steps don't suffice."""
+        for _ in range(most):
+            if not self.scheduler.has_unfinished_requests():
+                return
+            self.step()
+        raise AssertionError(f"unfinished after {most} steps")
+
+    def abort(self, name: str) -> None:
+        """The client of request *name* has gone."""
+        self.scheduler.finish_requests(name, RequestStatus.FINISHED_ABORTED)
