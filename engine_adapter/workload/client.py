@@ -235,6 +235,8 @@ def _reason(error: httpx.TransportError) -> str:
             return "timed out"
         case httpx.ConnectError():
             return "connection refused" if "All connection attempts failed" in str(error) else str(error)
+        case httpx.RemoteProtocolError() | httpx.ReadError():
+            return "the server closed it"
         case _:
             return str(error) or type(error).__name__
 

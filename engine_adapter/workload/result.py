@@ -64,7 +64,7 @@ class SessionResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """One run. *counters* is what the server counted meanwhile (names of client.COUNTERS), None when it tells nothing."""
+    """One run. *counters* is what the server counted meanwhile, by the names of client.COUNTERS; None without any."""
 
     trace: str
     url: str

@@ -1,0 +1,150 @@
+"""Replay against a stand-in server: what is sent, what is measured, and what failures look like."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine_adapter.workload.client import Client, NoServer, ServerError, base_url
+from engine_adapter.workload.load import Load
+from engine_adapter.workload.replay import BenchConfig, replay, run_bench, xargs
+from engine_adapter.workload.summary import quantile, spread, summarize
+from engine_adapter.workload.trace import SessionTrace, Turn, load_trace
+from tests.workload.fake_server import FakeServer, answer, serving
+
+FAST = Load(rate=200)
+FIRST_COMES_AT_ONCE = 34
+
+
+def test_every_turn_is_sent_as_the_trace_says(trace_file: Path) -> None:
+    with serving(FakeServer()) as fake:
+        result = run_bench(BenchConfig(fake.url, load_trace(trace_file), FAST))
+    assert result.ended == "finished"
+    assert [session.error for session in result.sessions] == [""] * 10
+    by_session: dict[str, list[dict[str, object]]] = {}
+    for body in fake.asked:
+        by_session.setdefault(body["session_id"], []).append(body)
+    assert len(by_session) == 10
+    for first, second in by_session.values():
+        assert (len(first["prompt"]), first["max_tokens"], first["min_tokens"]) == (30, 8, 8)
+        assert second["prompt"][:38] == first["prompt"] + answer(first)
+        assert (first["vllm_xargs"], second.get("vllm_xargs")) == ({"lamps_call_tool": "math"}, None)
+        assert first["ignore_eos"] is True
+
+
+def test_latencies_are_those_of_the_server_and_the_tools(trace_file: Path) -> None:
+    with serving(FakeServer(delay_s=0.2)) as fake:
+        result = run_bench(BenchConfig(fake.url, load_trace(trace_file), Load(rate=100, gap_scale=2)))
+    figures = summarize(result)
+    assert (figures.sessions, figures.finished, figures.failed) == (10, 10, 0)
+    # Two turns whose last token comes after 0.2 s, and a call of 0.05 s, twice as long; machines stutter upwards only.
+    assert 0.5 <= figures.end_to_end_s.p50 < 0.8
+    assert figures.end_to_end_s.mean - figures.without_tools_s.mean == pytest.approx(0.1)
+    assert 0.1 <= figures.ttft_session_s.p50 < 0.25
+    assert 0.1 <= figures.ttft_turn_s.p50 < 0.25
+    assert (figures.prompt_tokens, figures.output_tokens) == (750, 120)
+    assert figures.cached_tokens == 20 * 7
+    assert result.counters == {"preemptions": 40.0, "prefix_cache_queries": 200.0, "prefix_cache_hits": 100.0}
+
+
+def test_a_refused_turn_fails_its_session_and_no_other(trace_file: Path) -> None:
+    with serving(FakeServer(refuse_prompts_over=40)) as fake:
+        figures = summarize(run_bench(BenchConfig(fake.url, load_trace(trace_file), FAST)))
+    assert (figures.finished, figures.failed) == (0, 10)
+    assert figures.failures == (("400: prompt too long", 10),)
+    assert math.isnan(figures.end_to_end_s.mean)
+    assert figures.ttft_session_s.max > 0  # the first turns were answered: their figures stay
+    assert figures.output_tokens == 80
+
+
+def test_an_answer_cut_off_is_a_failure(trace_file: Path) -> None:
+    with serving(FakeServer(cut_after=1)) as fake:
+        figures = summarize(run_bench(BenchConfig(fake.url, load_trace(trace_file), FAST)))
+    assert figures.failures == (("the answer ended early (cut off)", 10),)
+
+
+def test_a_turn_has_a_time_limit(trace_file: Path) -> None:
+    with serving(FakeServer(delay_s=5)) as fake:
+        figures = summarize(run_bench(BenchConfig(fake.url, load_trace(trace_file), FAST, timeout_s=0.3)))
+    assert figures.failures == (("no complete answer within 0.3 s", 10),)
+
+
+def test_a_server_that_dies_ends_the_run_with_what_was_measured(trace_file: Path) -> None:
+    with serving(FakeServer(delay_s=0.4)) as fake:
+        # The sessions take 0.85 s each; the first comes at once, the tenth after 10 s.
+        load = Load(rate=1, seed=FIRST_COMES_AT_ONCE)
+        threading.Timer(2.0, fake.stop).start()
+        result = run_bench(BenchConfig(fake.url, load_trace(trace_file), load))
+    figures = summarize(result)
+    assert result.ended == "server gone"
+    assert result.duration_s < 6
+    assert 1 <= figures.finished <= 9
+    assert figures.finished + figures.failed == 10
+    assert result.counters is None
+
+
+async def test_an_interrupted_run_keeps_what_was_measured(trace_file: Path) -> None:
+    with serving(FakeServer()) as fake:
+        run = asyncio.create_task(replay(BenchConfig(fake.url, load_trace(trace_file), Load(rate=5, seed=FIRST_COMES_AT_ONCE))))
+        await asyncio.sleep(1.0)
+        run.cancel()
+        result = await run
+    figures = summarize(result)
+    assert result.ended == "interrupted"
+    assert 1 <= figures.finished <= 9
+    assert dict(figures.failures) == {"interrupted": 10 - figures.finished}
+
+
+def test_what_stops_a_run_before_it_begins(trace_file: Path) -> None:
+    trace = load_trace(trace_file)
+    with pytest.raises(NoServer, match=r"no server answers at http://127.0.0.1:9 \(connection refused"):
+        run_bench(BenchConfig("127.0.0.1:9/v1", trace))
+    with serving(FakeServer(max_model_len=40)) as fake, pytest.raises(ServerError, match=r"10 of 10 sessions .* 0.81"):
+        run_bench(BenchConfig(fake.url, trace))
+    with serving(FakeServer(api_key="k")) as fake:
+        with pytest.raises(ServerError, match="wants an API key"):
+            run_bench(BenchConfig(fake.url, trace))
+        with pytest.raises(ServerError, match="doesn't serve other, it serves fake"):
+            run_bench(BenchConfig(fake.url, trace, api_key="k", model="other"))
+        assert not fake.asked
+
+
+def test_the_hints_tell_what_they_are_named_after() -> None:
+    session = SessionTrace("s", (Turn(10, 0, 5), Turn(40, 15, 7, 2.5, "tool"), Turn(60, 47, 9, 9.0, "user")), "qa")
+    assert [xargs(session, index, "none") for index in range(3)] == [{}, {}, {}]
+    assert [xargs(session, index, "tool") for index in range(3)] == [{"lamps_call_tool": "qa"}, {}, {}]
+    assert [xargs(session, index, "oracle") for index in range(3)] == [
+        {
+            "lamps_call_tool": "qa",
+            "lamps_output_tokens": 5,
+            "lamps_call_duration_s": 2.5,
+            "lamps_call_response_tokens": 25,
+            "lamps_output_after_tokens": 16,
+        },
+        {"lamps_output_tokens": 7, "lamps_call_chance": 0.0},
+        {"lamps_output_tokens": 9, "lamps_call_chance": 0.0},
+    ]
+
+
+async def test_counters_are_summed_over_engines() -> None:
+    with serving(FakeServer()) as fake:
+        fake.asked = [{}, {}, {}]
+        async with Client(fake.url, None, 1.0, 1) as client:
+            assert await client.counters() == {
+                "preemptions": 6.0, "prefix_cache_queries": 30.0, "prefix_cache_hits": 15.0
+            }  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["http://h:1", "h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
+def test_an_address_may_be_pasted_as_found(url: str) -> None:
+    assert base_url(url) == "http://h:1"
+
+
+def test_percentiles_interpolate() -> None:
+    assert [quantile([1, 2, 3, 4], share) for share in (0, 0.5, 1)] == [1, 2.5, 4]
+    assert spread([3, 1, 2]).p95 == pytest.approx(2.9)
+    assert quantile([5.0], 0.99) == 5
