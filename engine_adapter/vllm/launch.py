@@ -1,0 +1,258 @@
+"""Starts vLLM's OpenAI server with a policy: checks what can be checked before vLLM is imported, then hands over.
+
+Importing vLLM takes seconds and loading a model takes longer, so what would fail late is found first. What vLLM itself
+finds wrong is told in one sentence where the cause is known, with its whole log where it isn't.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine_adapter.vllm import compat_api, models
+from engine_adapter.vllm.startlog import StartLog, kept_back
+
+DEFAULT_MODEL = "smollm2"
+READY_POLL_S = 0.25
+# The CPU build's own default is 128 tokens a block: prompts shorter than that share nothing, and a session's last
+# turn is found by its full blocks only. 32 is the smallest that the CPU attention kernels take.
+CPU_BLOCK_SIZE = 32
+# GiB of KV cache for an embedded model: 46,000 tokens of SmolLM2 in bf16, five full contexts.
+EMBEDDED_KV_GIB = "1"
+
+
+class LaunchError(Exception):
+    """The server can't start: *message* says why in one sentence, *hint* what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy file that was checked: what goes to the engine and what is told to the user."""
+
+    path: Path
+    name: str
+    revision: str
+    params: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to serve. *policy* None is vLLM as it is; *flags* go to vLLM's own parser, unread."""
+
+    policy: Policy | None
+    model: str | None
+    host: str
+    port: int
+    store: Path | None
+    flags: tuple[str, ...] = ()
+
+
+# What vLLM logs -> what it means, what to do. Groups fill the sentence.
+_CAUSES: tuple[tuple[str, str, str], ...] = (
+    (
+        r"max seq len \((\d+)\), \(([\d.]+) GiB KV cache is needed.*?memory \(([\d.]+) GiB\)"
+        r"(?:.*?maximum model length is (\d+))?",
+        "the KV cache has no room for one request of {0} tokens: it takes {1} GiB, there are {2} GiB",
+        "give it more memory with VLLM_CPU_KVCACHE_SPACE=GIB (on GPUs --gpu-memory-utilization), "
+        "or shorten requests with --max-model-len{3}",
+    ),
+    (
+        r"No available memory for the cache blocks",
+        "there is no memory left for the KV cache",
+        "give it more with VLLM_CPU_KVCACHE_SPACE=GIB (on GPUs --gpu-memory-utilization)",
+    ),
+    (
+        r"(?:OSError|ValueError): .*?(\S+) is not a local folder and is not a valid model identifier",
+        "there is no model {0!r}, neither a folder here nor a name on the hub",
+        "check the spelling, or give the path of a folder",
+    ),
+    (
+        r"(?:LocalEntryNotFoundError|We couldn't connect to 'https://huggingface\.co'|Failed to resolve 'huggingface)",
+        "the model is not on this machine and the hub can't be reached",
+        "give the path of a model folder, or leave --model out to serve the embedded SmolLM2",
+    ),
+    (
+        r"Address already in use",
+        "the port was taken while the model was loading",
+        "choose another with --port",
+    ),
+)
+
+
+def serve(plan: Plan) -> None:
+    """Serve *plan* until stopped. LaunchError when it can't start; SystemExit 2 for a flag that vLLM doesn't know."""
+    check_engine()
+    check_port(plan.host, plan.port, plan.flags)
+    name = plan.model or DEFAULT_MODEL
+    folder = resolve_model(name)
+    os.environ.update(environment(plan, folder))
+    verbose = "VLLM_LOGGING_LEVEL" in os.environ
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    args = compat_api.parse_serve_args(plan.flags, *_defaults(plan, name, folder))
+    args.additional_config = merged_config(plan, args.additional_config)
+    started = time.monotonic()
+    with kept_back() as log:
+        if verbose:
+            log.release()
+        log.say(f"lamps: starting vLLM {_release()} with {name} ...")
+        if not args.headless and not args.uds:
+            _announce_when_ready(plan, log, started, name)
+        try:
+            compat_api.serve(args)
+        except KeyboardInterrupt:
+            raise
+        except (Exception, SystemExit) as failure:
+            if isinstance(failure, SystemExit) and failure.code in (0, None):
+                return
+            raise _explained(failure, log.lines()) from failure
+
+
+def check_engine() -> None:
+    """LaunchError unless a supported vLLM is installed."""
+    found = compat_api.installed_vllm()
+    releases = " and ".join(compat_api.SUPPORTED)
+    if found is None:
+        raise LaunchError(
+            "vLLM is not installed in this environment",
+            "`make setup` installs its CPU build; beside a GPU: pip install 'vllm-lamps[engine]'",
+        )
+    if not found.supported:
+        raise LaunchError(
+            f"{found.distribution} {found.version} is installed; this lamps works with vLLM {releases}",
+            f"pip install '{found.distribution}~={compat_api.SUPPORTED[-1]}.0'",
+        )
+
+
+def check_port(host: str, port: int, flags: tuple[str, ...]) -> None:
+    """LaunchError when *port* can't be had on *host*. A server without one (a Unix socket, headless) needs none."""
+    if any(flag.partition("=")[0] in {"--uds", "--headless"} for flag in flags):
+        return
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as problem:
+        raise LaunchError(f"there is no host {host!r}", "127.0.0.1 is this machine, 0.0.0.0 all networks") from problem
+    except PermissionError as problem:
+        raise LaunchError(f"port {port} needs more rights than you have", "choose one above 1023") from problem
+    except OSError as problem:
+        raise LaunchError(
+            f"port {port} on {host} is taken", f"stop what listens there, or choose another: --port {port + 1}"
+        ) from problem
+
+
+def resolve_model(name: str) -> Path | None:
+    """The local folder of *name*, or None for a name on the hub. Embedded models are built on first use."""
+    if name in models.BUILDERS:
+        try:
+            return models.embedded(name)
+        except models.ModelUnavailable as problem:
+            raise LaunchError(str(problem)) from problem
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file() and not any(path.glob("*.gguf")):
+            raise LaunchError(f"{name} holds no model: there is no config.json in it")
+        return path.resolve()
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        embedded = " and ".join(models.BUILDERS)
+        raise LaunchError(f"there is no model folder {name}", f"embedded models that need no folder: {embedded}")
+    return None
+
+
+def environment(plan: Plan, folder: Path | None) -> dict[str, str]:
+    """Variables for vLLM and its child processes; what the user has set stays, but for the plug-in list."""
+    wanted = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if folder is not None:
+        wanted["HF_HUB_OFFLINE"] = "1"
+        if folder.parent == models.cache_folder() / "models":
+            wanted["VLLM_CPU_KVCACHE_SPACE"] = EMBEDDED_KV_GIB
+    values = {name: value for name, value in wanted.items() if name not in os.environ}
+    if plan.policy is not None:
+        values["VLLM_PLUGINS"] = compat_api.allowed_plugins(os.environ.get("VLLM_PLUGINS"))
+    return values
+
+
+def merged_config(plan: Plan, given: Any) -> Any:
+    """vLLM's additional config with our settings in it. The user's own keys stay, under "lamps" too."""
+    if plan.policy is None:
+        return given
+    if not isinstance(given, dict):
+        raise LaunchError("--additional-config must be a JSON object for lamps to add its settings to")
+    settings = {
+        "policy": str(plan.policy.path),
+        "store": str(plan.store) if plan.store else None,
+        "params": dict(plan.policy.params),
+    }
+    return {**given, "lamps": {**settings, **given.get("lamps", {})}}
+
+
+def _defaults(plan: Plan, name: str, folder: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Defaults in place of vLLM's, for every platform and for the CPU. Any flag wins over them."""
+    common: dict[str, Any] = {"model": str(folder or name), "host": plan.host, "port": plan.port}
+    if "VLLM_LOGGING_LEVEL" not in os.environ or os.environ["VLLM_LOGGING_LEVEL"] == "WARNING":
+        common["uvicorn_log_level"] = "warning"
+    if plan.policy is not None:
+        common["scheduler_cls"] = compat_api.SCHEDULER
+    if name in models.BUILDERS:
+        common |= {"served_model_name": [name], "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
+    # Compiling takes minutes on a CPU and wins little at these sizes.
+    return common, {"enforce_eager": True, "block_size": CPU_BLOCK_SIZE}
+
+
+def _announce_when_ready(plan: Plan, log: StartLog, started: float, name: str) -> None:
+    """Say so, once, when the server answers; from a daemon thread, since vLLM keeps this one."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(plan.host, plan.host)
+    shown = f"[{plan.host}]" if ":" in plan.host else plan.host
+
+    def watch() -> None:
+        while not _is_healthy(host, plan.port):
+            time.sleep(READY_POLL_S)
+        by = f"policy {plan.policy.name} (revision {plan.policy.revision})" if plan.policy else "vLLM's own scheduler"
+        took = time.monotonic() - started
+        log.release()
+        log.say(f"lamps: {name} with {by} on http://{shown}:{plan.port}/v1, ready after {took:.0f} s")
+
+    threading.Thread(target=watch, name="lamps-ready", daemon=True).start()
+
+
+def _is_healthy(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _explained(failure: BaseException, log: list[str]) -> LaunchError:
+    """The cause of *failure* in a sentence where the log or the failure shows a known one, else the log's end."""
+    text = "\n".join([*log, str(failure)])
+    for pattern, sentence, advice in _CAUSES:
+        if match := re.search(pattern, text, re.DOTALL):
+            groups = list(match.groups(default=""))
+            if len(groups) == 4:
+                groups[3] = f" {groups[3]}" if groups[3] else ""
+            return LaunchError(sentence.format(*groups), advice.format(*groups))
+    errors = [line for line in log if re.search(r"\b(ERROR|Error)\b", line)] or log
+    return LaunchError(f"vLLM did not start: {failure}", "\n".join(["the end of its log:", *errors[-25:]]))
+
+
+def _release() -> str:
+    found = compat_api.installed_vllm()
+    return found.version if found else ""
