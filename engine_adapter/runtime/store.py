@@ -93,8 +93,8 @@ def save(path: Path, engine: str, learned: Learned) -> None:
 class Store:
     """Saves in the background: every so often, and once more when closed.
 
-    *engine* names the rows that are this engine's (its data-parallel rank). *learned* is called from the saving thread. *warn* gets one sentence when saving begins to fail,
-    not one each time.
+    *engine* names the rows that are this engine's (its data-parallel rank). *learned* is called from
+    the saving thread. *warn* gets one sentence when saving begins to fail, not one each time.
     """
 
     def __init__(
