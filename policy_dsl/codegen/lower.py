@@ -14,6 +14,21 @@ from policy_dsl.interpret import evaluate
 from policy_dsl.ir import Binary, Builder, Call, Const, If, Least, LeastArm, Node, Param, Read, TextIs, Unary, children
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Hoisted(Node):
+    """A column computed beforehand, once for each time its row is written."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen(Node):
+    """The value of the arm that *choice* takes; the last of *arms* where it can take none."""
+
+    choice: Least
+    arms: tuple[Node, ...]
+
+
 def postorder(roots: Iterable[Node]) -> list[Node]:
     """Every node reached from *roots*, once, operands before what uses them."""
     seen: set[int] = set()
@@ -44,13 +59,15 @@ class Reach:
 
 
 def reaches(roots: Iterable[Node]) -> dict[int, Reach]:
-    """The `Reach` of every node below *roots*, by id."""
+    """The `Reach` of every node below *roots*, by id (which holds as long as the nodes live)."""
     found: dict[int, Reach] = {}
     for node in postorder(roots):
         match node:
             case Read(key=key):
                 signal = catalogue.signal_of(key)
                 found[id(node)] = Reach(signal.changes, signal.per_row)
+            case Hoisted():
+                found[id(node)] = Reach(catalogue.Changes.REQUEST, True)
             case Param():
                 found[id(node)] = Reach(catalogue.Changes.EPOCH, False)
             case _:

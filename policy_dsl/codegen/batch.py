@@ -1,0 +1,141 @@
+"""Answers for all waiting requests at once, over numpy columns.
+
+Generates one function over blocks of rows that writes into buffers reused from step to step.
+Values that only the engine has are computed once as plain numbers, never as columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy_dsl.codegen.emit import DTYPES, Kernel, emit
+from policy_dsl.codegen.lower import keys_read
+from policy_dsl.codegen.columns import Masks
+from policy_dsl.codegen.places import Places
+from policy_dsl.codegen.plan import Plan
+from policy_dsl.codegen.texts import TextTable
+from policy_dsl.ir import Node
+
+Column = NDArray[Any]
+Rows = Mapping[str, Column]
+Engine = Mapping[str, float | bool]
+BLOCK = 8192  # rows: a buffer of doubles is 64 KiB, so that those of one rule stay in the second-level cache
+
+
+class Program:
+    """One kernel with its buffers."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._masks = Masks(BLOCK)
+        self._buffers = [np.empty((c, BLOCK), t) for c, t in zip(kernel.buffers, DTYPES.values(), strict=True)]
+        self._cut: tuple[int, tuple[Column, ...]] = (-1, ())
+        self._kept: tuple[Column, ...] = tuple(np.empty(0, t) for t in kernel.results)
+
+    def fresh(self, n: int) -> tuple[Column, ...]:
+        """Arrays for the results of *n* rows."""
+        return tuple(np.empty(n, t) for t in self._kernel.results)
+
+    def kept(self, n: int) -> tuple[Column, ...]:
+        """The same arrays each time: touching new memory costs more than most operations."""
+        if any(len(k) < n for k in self._kept):
+            self._kept = self.fresh(n + n // 2)
+        return tuple(k[:n] for k in self._kept)
+
+    def run(self, n: int, rows: Rows, hoisted: Sequence[Column], engine: Engine, results: tuple[Column, ...]) -> list[Column]:
+        """The columns of the roots, for *n* rows; computed ones in *results*, others as they were given."""
+        kernel = self._kernel
+        with np.errstate(all="ignore"):
+            scalars = kernel.scalars(engine)
+            inputs = [
+                _as(rows[key] if isinstance(key, str) else hoisted[key], dtype)
+                for key, dtype in zip(kernel.inputs, kernel.input_dtypes, strict=True)
+            ]
+            if n <= BLOCK:
+                kernel.body(inputs, scalars, self._block(n), results, self._masks)
+            else:
+                for start in range(0, n, BLOCK):
+                    part = slice(start, min(start + BLOCK, n))
+                    kernel.body(
+                        [c[part] for c in inputs],
+                        scalars,
+                        self._block(part.stop - start),
+                        [r[part] for r in results],
+                        self._masks,
+                    )
+        found = {"result": results, "input": inputs, "scalar": scalars}
+        return [
+            np.full(n, found[source][i], np.float64) if source == "scalar" else found[source][i]
+            for source, i in kernel.outputs
+        ]
+
+    def _block(self, n: int) -> tuple[Column, ...]:
+        """The buffers, cut to *n* rows."""
+        if self._cut[0] != n:
+            self._cut = (n, tuple(b[:n] for buffers in self._buffers for b in buffers))
+        return self._cut[1]
+
+    @property
+    def inputs(self) -> tuple[str | int, ...]:
+        return self._kernel.inputs
+
+
+def _as(column: Column, dtype: Any) -> Column:
+    return column if column.dtype == dtype else column.astype(dtype)
+
+
+class BatchRules:
+    """Answers for columns of equal length, one row a waiting request.
+
+    Columns are float64 (quantities, instants), bool, or int32 (`texts.code(name)`). *rows* must hold at least one
+    column, as it tells how many rows there are. What `rank`, `promoted` and `promoted_by` return stays valid until
+    they are called again, and may be one of the columns given: read it, don't write to it.
+
+    *hoisted_keys*: the row signals that `hoist` reads; *step_keys*: those that the others read. *epoch_keys*: the
+    engine signals that `hoist` reads; when one changes, all rows are to be hoisted again.
+    """
+
+    def __init__(
+        self, rank: Sequence[Node], promote: Node | None, by: Sequence[Node], places: Places, texts: TextTable
+    ) -> None:
+        plan = Plan([*rank, *([] if promote is None else [promote]), *by])
+        asked, rest = plan.step[: len(rank)], plan.step[len(rank) :]
+        self.texts = texts
+        self._hoist = Program(emit(plan.hoisted, places, texts))
+        self._rank = Program(emit(asked, places, texts))
+        self._promote = None if promote is None else Program(emit(rest[:1], places, texts))
+        self._by = Program(emit(rest[len(rest) - len(by) :], places, texts))
+        steps = [self._rank, self._by, *([] if self._promote is None else [self._promote])]
+        self.hoisted_keys = frozenset(k for k in self._hoist.inputs if isinstance(k, str))
+        self.step_keys = frozenset(k for p in steps for k in p.inputs if isinstance(k, str)) | {"request.arrival"}
+        self.epoch_keys = keys_read(plan.hoisted) - self.hoisted_keys
+
+    def hoist(self, rows: Rows, engine: Engine) -> tuple[Column, ...]:
+        """The kept columns for *rows* (all, or just those that were written), in new arrays."""
+        n = _length(rows)
+        return tuple(self._hoist.run(n, rows, (), engine, self._hoist.fresh(n)))
+
+    def rank(self, rows: Rows, hoisted: Sequence[Column], engine: Engine) -> tuple[Column, ...]:
+        """One column for each key of the order, lowest first (`highest` keys are negated); NaN is kept."""
+        n = _length(rows)
+        return tuple(self._rank.run(n, rows, hoisted, engine, self._rank.kept(n)))
+
+    def promoted(self, rows: Rows, hoisted: Sequence[Column], engine: Engine) -> Column | None:
+        """Which rows go first; None where the policy promotes nobody."""
+        if self._promote is None:
+            return None
+        n = _length(rows)
+        return self._promote.run(n, rows, hoisted, engine, self._promote.kept(n))[0].astype(np.bool_, copy=False)
+
+    def promoted_by(self, rows: Rows, hoisted: Sequence[Column], engine: Engine) -> tuple[Column, ...]:
+        """The keys of the order among promoted rows; empty: by arrival."""
+        n = _length(rows)
+        return tuple(self._by.run(n, rows, hoisted, engine, self._by.kept(n)))
+
+
+def _length(rows: Rows) -> int:
+    return len(next(iter(rows.values())))
