@@ -21,13 +21,13 @@ READY_S = 180.0
 def serving(policy: str, model: str, *flags: str, logs: Path) -> Iterator[str]:
     """A server under *policy* ("stock": plain vLLM), yielding its URL. RuntimeError with the log's end if it fails.
 
-    What it learns is kept in *logs* and starts empty, so that runs don't learn from earlier ones.
+    It starts knowing nothing, and keeps nothing of what it learns.
     """
     port = _free_port()
     log = logs / f"{policy.replace('/', '_')}-{port}.log"
     command = [str(Path(sys.executable).with_name("lamps")), "serve", "--policy", policy, "--model", model]
-    command += ["--port", str(port), *flags]
-    env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "LAMPS_STATE": str(logs / f"state-{port}")}
+    command += ["--port", str(port), "--store", "none", *flags]
+    env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env, start_new_session=True)
     try:

@@ -12,7 +12,8 @@ from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.predictor import Predictor
-from engine_adapter.runtime.store import Store
+from engine_adapter.runtime import store as store_module
+from engine_adapter.runtime.store import Learned, Store
 from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.diagnostics.full import render
 from policy_dsl.loading import load
@@ -54,9 +55,17 @@ def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
     predictor, costs = Predictor(), CostModel()
     store = None
     if settings.store is not None:
-        store, warning = Store.open(Path(settings.store), engine_id, predictor, costs)
+        path = Path(settings.store)
+        learned, warning = store_module.load(path, engine_id)
         if warning:
             logger.warning("lamps: %s", warning)
+        predictor.merge(learned.state)
+        if learned.costs:
+            costs = CostModel.from_state(learned.costs)
+        store = Store(path, engine_id, lambda: Learned(predictor.state(), costs.state()), _warn)
     logger.info("lamps: policy %s, revision %s", policy.name, policy.revision)
     return Runtime(policy, engine, predictor, costs, store)
 
+
+def _warn(sentence: str) -> None:
+    logger.warning("lamps: %s", sentence)
