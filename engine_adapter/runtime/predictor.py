@@ -221,7 +221,7 @@ class Predictor:
         for key, moments in state.get("next", {}).items():
             if len(self._next) < _MOST_CLASSES and key:
                 counts = self._next.setdefault(key[:-1], {})
-                counts[str(key[-1])] = counts.get(str(key[-1]), 0.0) + moments.n
+                counts[str(key[-1])] = min(counts.get(str(key[-1]), 0.0) + moments.n, WINDOW)
 
     def _tables(self) -> dict[str, Classes]:
         return {

@@ -10,6 +10,7 @@ What is ambiguous, and how it is decided:
 - A session known by id is found by id only, one without id by prefix only.
 - Two sessions may share their full blocks (one system prompt, short questions). The prompt tokens
   after the last shared block must be repeated too; the longest such tail wins.
+- A follow-up is longer than what it follows: the same prompt again is another session.
 - Sessions that are alike even so are interchangeable, as their KV is: the longest paused is taken.
 - A session in a turn is never found by prefix: a parallel request is another session.
 - A prompt shorter than one block (plus slack) leaves no trace: its follow-up is a new session.
@@ -194,7 +195,7 @@ class Sessions:
             rest = tokens[depth * size : (depth + 1) * size]
             for length in sorted({length for length, _ in tails}, reverse=True):
                 alike = tails.get(_tail_of(rest[:length]))
-                if alike:
+                if alike and (not size or len(tokens) > depth * size + length + SLACK_TOKENS):
                     return next(iter(alike.values()))
         return None
 

@@ -83,9 +83,7 @@ def test_waiting_adds_up_over_preemptions(world: World, runtime_of: Callable[[st
     assert runtime.is_promoted("early")
 
 
-def test_the_duration_of_a_call_is_learned_from_its_return(
-    world: World, runtime_of: Callable[[str], Runtime]
-) -> None:
+def test_the_duration_of_a_call_is_learned_from_its_return(world: World, runtime_of: Callable[[str], Runtime]) -> None:
     runtime = runtime_of("rank request.arrival\non call preserve")
     for n in range(30):
         arrive(runtime, f"a{n}", session="s", lamps_call_tool="search")
@@ -143,7 +141,9 @@ def test_what_yields_first_is_expected_back_last(world: World, runtime_of: Calla
 
 
 def test_nan_costs_that_decision_only(world: World, runtime_of: Callable[[str], Runtime]) -> None:
-    runtime = runtime_of("rank (request.context - 100tok) / (request.context - 100tok), request.arrival\non call discard")
+    runtime = runtime_of(
+        "rank (request.context - 100tok) / (request.context - 100tok), request.arrival\non call discard"
+    )
     arrive(runtime, "nan", 100)
     world.now = 1.0
     arrive(runtime, "number", 200)
