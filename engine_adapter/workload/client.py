@@ -15,6 +15,8 @@ from types import TracebackType
 import httpx
 import msgspec
 
+from engine_adapter.control.client import base_url
+
 # Counters of the server that tell what a replay made it do.
 COUNTERS = {
     "preemptions": "vllm:num_preemptions_total",
@@ -94,12 +96,6 @@ class _Models(msgspec.Struct):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
-def base_url(url: str) -> str:
-    """The server's root: what people paste may end in /v1 and may lack the scheme."""
-    full = url if "://" in url else f"http://{url}"
-    return full.rstrip("/").removesuffix("/v1")
-
-
 class Client:
     """Use it as an async context manager. *timeout_s* bounds one turn, from sending to its last token."""
 
@@ -134,7 +130,7 @@ class Client:
         except httpx.TransportError as error:
             raise NoServer(f"no server answers at {self.url} ({_reason(error)})") from None
         if response.status_code in (401, 403):
-            raise ServerError(f"{self.url} wants an API key: --api-key, or VLLM_API_KEY in the environment")
+            raise ServerError(f"{self.url} wants an API key: --api-key, or LAMPS_API_KEY in the environment")
         try:
             models = msgspec.json.decode(response.content, type=_Models).data
         except msgspec.MsgspecError:

@@ -47,7 +47,7 @@ TOLERABLE_LAG_S = 0.25
     help="What the scheduler is told: the tool a turn calls; also its duration and all lengths; nothing.",
 )
 @click.option("--model", help="Name of the served model.  [default: the server's first]")
-@click.option("--api-key", envvar="VLLM_API_KEY", show_envvar=True, help="The server's key.")
+@click.option("--api-key", envvar=["LAMPS_API_KEY", "VLLM_API_KEY"], show_envvar=True, help="The server's key.")
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, help="Longest turn, in s."
 )

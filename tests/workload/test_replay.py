@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_adapter.workload.client import Client, NoServer, ServerError, base_url
+from engine_adapter.workload.client import Client, NoServer, ServerError
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.replay import BenchConfig, replay, run_bench, xargs
 from engine_adapter.workload.summary import quantile, spread, summarize
@@ -89,7 +89,9 @@ def test_a_server_that_dies_ends_the_run_with_what_was_measured(trace_file: Path
 
 async def test_an_interrupted_run_keeps_what_was_measured(trace_file: Path) -> None:
     with serving(FakeServer()) as fake:
-        run = asyncio.create_task(replay(BenchConfig(fake.url, load_trace(trace_file), Load(rate=5, seed=FIRST_COMES_AT_ONCE))))
+        run = asyncio.create_task(
+            replay(BenchConfig(fake.url, load_trace(trace_file), Load(rate=5, seed=FIRST_COMES_AT_ONCE)))
+        )
         await asyncio.sleep(1.0)
         run.cancel()
         result = await run
@@ -137,11 +139,6 @@ async def test_counters_are_summed_over_engines() -> None:
             assert await client.counters() == {
                 "preemptions": 6.0, "prefix_cache_queries": 30.0, "prefix_cache_hits": 15.0
             }  # fmt: skip
-
-
-@pytest.mark.parametrize("url", ["http://h:1", "h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
-def test_an_address_may_be_pasted_as_found(url: str) -> None:
-    assert base_url(url) == "http://h:1"
 
 
 def test_percentiles_interpolate() -> None:
