@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,7 +144,7 @@ class ScalarRules:
     def limit(self, name: str, engine: Engine) -> float | None:
         """The bound of *name*, in tokens; None where nothing limits it. A bound that is NaN allows nothing."""
         bounds = [bound({}, engine)[0] for limited, bound in self._limits if limited == name]
-        return min((0.0 if b != b else b for b in bounds), default=None)
+        return min((0.0 if math.isnan(b) else b for b in bounds), default=None)
 
 
 def _settle(policy: ir.Policy, params: Mapping[str, float]) -> _Rules:

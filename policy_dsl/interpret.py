@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from policy_dsl.codegen import arithmetic
 from policy_dsl.ir import (
@@ -25,7 +26,7 @@ from policy_dsl.ir import (
     children,
 )
 from policy_dsl.types import Handling
-from policy_dsl.verdict import Verdict, cheapest, holds
+from policy_dsl.verdict import Held, Verdict, cheapest, holds
 
 Value = float | bool | str
 Values = Mapping[str, Value]
@@ -81,10 +82,10 @@ def _call(name: str, args: list[Value]) -> Value:
         for other in args[1:]:
             result = choose(result, other)  # type: ignore[arg-type]
         return result
-    return _FUNCTIONS[name](*args)  # type: ignore[operator, no-any-return]
+    return _FUNCTIONS[name](*args)
 
 
-_OPERATORS = {
+_OPERATORS: Mapping[str, Callable[[Any, Any], Value]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
@@ -99,7 +100,7 @@ _OPERATORS = {
     "and": lambda a, b: bool(a) and bool(b),
     "or": lambda a, b: bool(a) or bool(b),
 }
-_FUNCTIONS = {
+_FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "abs": abs,
     "clamp": arithmetic.clamp,
     "floor": arithmetic.floor,
@@ -128,7 +129,7 @@ def decide(decision: Decision, row: Values, engine: Values, params: Mapping[str,
             return Verdict(_links(act, row, engine, params), costs, act.span.line)
 
 
-def _links(act: Act, row: Values, engine: Values, params: Mapping[str, float]) -> tuple[tuple[Handling, float | None], ...]:
+def _links(act: Act, row: Values, engine: Values, params: Mapping[str, float]) -> tuple[Held, ...]:
     return holds(
         [
             (

@@ -51,10 +51,11 @@ def _leading(columns: tuple[Column, ...], among: Rows | None, k: int) -> Rows:
         column = column[near]
         among = near if among is None else among[near]
     pivot = np.partition(column, k - 1)[k - 1]  # NaN counts as the largest
-    if pivot == pivot:
+    if not np.isnan(pivot):
         ahead, equal, rest = np.flatnonzero(column < pivot), np.flatnonzero(column == pivot), columns[1:]
     else:
-        ahead, equal = np.flatnonzero(column == column), np.flatnonzero(column != column)
+        nan = np.isnan(column)
+        ahead, equal = np.flatnonzero(~nan), np.flatnonzero(nan)
         rest = columns[-1:] if len(columns) > 1 else ()  # by arrival
     if among is not None:
         ahead, equal = among[ahead], among[equal]
@@ -65,7 +66,7 @@ def _leading(columns: tuple[Column, ...], among: Rows | None, k: int) -> Rows:
 
 
 def _candidates(column: Column, k: int) -> Rows | None:
-    """A few rows that hold the first *k* of *column* and all that equal the k-th, guessed from a sample; None: no guess."""
+    """A few rows with the first *k* of *column* and all that equal the k-th, by a sample; None: no good guess."""
     n = len(column)
     if n <= _SMALL:
         return None
@@ -84,5 +85,6 @@ def _sorted(columns: tuple[Column, ...], rows: Rows) -> Rows:
     settled = np.zeros(len(rows), np.bool_)
     for i, key in enumerate(keys):
         keys[i] = np.where(settled, 0, key)
-        settled |= keys[i] != keys[i]
-    return rows[np.lexsort((arrival, *reversed(keys)))]
+        settled |= np.isnan(keys[i])
+    ordered: Rows = rows[np.lexsort((arrival, *reversed(keys)))]
+    return ordered

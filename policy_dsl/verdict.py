@@ -1,4 +1,4 @@
-"""The answer of `on call`: what happens to the KV cache of a session, for how long, and what else it would have cost."""
+"""The answer of `on call`: what happens to the KV cache of a session, for how long, and what else it would cost."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def cheapest(arms: Sequence[tuple[float, bool]]) -> int | None:
     """Index of the arm (cost, whether it may be chosen) with the least cost; NaN is not considered."""
     best: int | None = None
     for i, (cost, allowed) in enumerate(arms):
-        if allowed and cost == cost and (best is None or cost < arms[best][0]):
+        if allowed and not math.isnan(cost) and (best is None or cost < arms[best][0]):
             best = i
     return best

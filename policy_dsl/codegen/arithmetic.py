@@ -75,7 +75,7 @@ def bell_far(y: Any, bell: Any) -> Any:
 
 def divide(x: float, y: float) -> float:
     if y == 0.0:
-        return NAN if x == 0.0 or x != x else math.copysign(INF, x)
+        return NAN if x == 0.0 or math.isnan(x) else math.copysign(INF, x)
     return x / y
 
 
@@ -137,11 +137,11 @@ def ceil(x: float) -> float:
 
 
 def minimum(a: float, b: float) -> float:
-    return a if a < b or a != a else b
+    return a if a < b or math.isnan(a) else b
 
 
 def maximum(a: float, b: float) -> float:
-    return a if a > b or a != a else b
+    return a if a > b or math.isnan(a) else b
 
 
 def clamp(x: float, low: float, high: float) -> float:
@@ -157,6 +157,6 @@ def least(arms: Iterable[tuple[float, float, bool]]) -> float:
     """The code of the allowed arm (code, cost, allowed) with the least cost, else that of discard."""
     best, code = NAN, float(Handling.DISCARD)
     for candidate, cost, allowed in arms:
-        if allowed and cost == cost and not best <= cost:
+        if allowed and not math.isnan(cost) and not best <= cost:
             best, code = cost, candidate
     return code

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from policy_dsl.codegen.emit import DTYPES, Kernel, emit
+from policy_dsl.codegen.columns import DTYPES, Masks
+from policy_dsl.codegen.emit import Kernel, emit
 from policy_dsl.codegen.lower import keys_read
-from policy_dsl.codegen.columns import Masks
 from policy_dsl.codegen.places import Places
 from policy_dsl.codegen.plan import Plan
 from policy_dsl.codegen.texts import TextTable
@@ -46,7 +46,9 @@ class Program:
             self._kept = self.fresh(n + n // 2)
         return tuple(k[:n] for k in self._kept)
 
-    def run(self, n: int, rows: Rows, hoisted: Sequence[Column], engine: Engine, results: tuple[Column, ...]) -> list[Column]:
+    def run(
+        self, n: int, rows: Rows, hoisted: Sequence[Column], engine: Engine, results: tuple[Column, ...]
+    ) -> list[Column]:
         """The columns of the roots, for *n* rows; computed ones in *results*, others as they were given."""
         kernel = self._kernel
         with np.errstate(all="ignore"):

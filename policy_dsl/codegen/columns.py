@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from policy_dsl.codegen import arithmetic
 from policy_dsl.codegen.texts import TextTable
-from policy_dsl.types import Handling
 
 Column = NDArray[Any]
 Operand = Any  # a column or a number
-_DISCARD = int(Handling.DISCARD)
+# What a buffer holds: doubles, flags, codes of texts, indices of arms.
+DTYPES: dict[str, Any] = {"floats": np.float64, "flags": np.bool_, "codes": np.int32, "arms": np.int8}
 
 
 class Masks:
@@ -165,7 +165,20 @@ class TextTest:
         if len(self._known) < len(self._table):
             known = (arithmetic.matches(self._table.text(i), self._patterns) for i in range(len(self._table)))
             self._known = np.fromiter(known, np.bool_, len(self._table))
-        return np.take(self._known, codes, out=out, mode="clip")  # type: ignore[no-any-return]
+        return np.take(self._known, codes, out=out, mode="clip")
 
     def one(self, code: int) -> bool:
         return arithmetic.matches(self._table.text(code), self._patterns)
+
+
+# What generated code sees: plain numpy where it has the meaning of the language, else the functions above.
+SCOPE: dict[str, Any] = {
+    name: getattr(np, name)
+    for name in (
+        "add", "subtract", "multiply", "true_divide", "negative", "absolute", "floor", "ceil", "sqrt", "minimum",
+        "maximum", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal", "logical_and",
+        "logical_or", "logical_not",
+    )
+}  # fmt: skip
+SCOPE |= {f.__name__: f for f in (divide, power, exp, log, log2, normal_cdf)}
+SCOPE |= {f.__name__: f for f in (select, select_any, cheapest, pick, pick_any)}

@@ -11,18 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from policy_dsl.codegen import columns
+from policy_dsl.codegen.columns import DTYPES, SCOPE, TextTest
 from policy_dsl.codegen.lower import Chosen, Hoisted, postorder, reaches
 from policy_dsl.codegen.places import Places
-from policy_dsl.codegen.scalar import GLOBALS, Expressions, Module, assign, call, name, pack
+from policy_dsl.codegen.scalar import GLOBALS, Expressions, Module, call, name, pack
 from policy_dsl.codegen.texts import TextTable
 from policy_dsl.ir import Binary, Call, Const, If, Least, Node, Read, TextIs, Unary, children
 from policy_dsl.types import Kind
 
-# What a buffer holds: doubles, flags, codes of texts, indices of arms.
-DTYPES: dict[str, Any] = {"floats": np.float64, "flags": np.bool_, "codes": np.int32, "arms": np.int8}
 # One call, operands read before the result is written: the result may take an operand's buffer.
 _UFUNCS = {
     "+": "add", "-": "subtract", "*": "multiply", "<": "less", "<=": "less_equal", ">": "greater",
@@ -32,9 +28,6 @@ _UFUNCS = {
 _UNARY = {"-": "negative", "not": "logical_not"}
 _CHAINS = {"min": "minimum", "max": "maximum"}
 _HELPERS = {"/": "divide", "^": "power", "exp": "exp", "log": "log", "log2": "log2", "normal_cdf": "normal_cdf"}
-_UFUNC_NAMES = {*_UFUNCS.values(), *_UNARY.values(), *_CHAINS.values(), "true_divide"}
-_COLUMN_HELPERS = {*_HELPERS.values(), "select", "select_any", "cheapest", "pick", "pick_any"}
-_SCOPE = {n: getattr(np, n) for n in _UFUNC_NAMES} | {n: getattr(columns, n) for n in _COLUMN_HELPERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +68,8 @@ class _Scalars(Expressions):
         return ast.Constant(self._table.code(value) if isinstance(value, str) else value)
 
     def text_is(self, node: TextIs) -> ast.expr:
-        test = self._module.constant("text", columns.TextTest(self._table, node.patterns).one)
-        return call(test, self[node.subject])
+        site = self._module.constant("text", TextTest(self._table, node.patterns).one)
+        return call(site, self[node.subject])
 
 
 class _Buffers:
@@ -105,7 +98,7 @@ class _Emitter:
         self._rows = [n for n in self._order if self._reach[id(n)].per_row]
         self._left = Counter(id(c) for n in self._rows for c in children(n))
         self._module = Module(places, GLOBALS)
-        self._body = Module(places, _SCOPE)
+        self._body = Module(places, SCOPE)
         self._buffers = _Buffers()
         self._names: dict[int, str] = {}
         self._inputs: dict[str | int, Node] = {}
@@ -198,8 +191,8 @@ class _Emitter:
                     return [call("select", *operands, name(out), name("masks"))]
                 return [call("select_any", *operands, name(out))]
             case TextIs(patterns=patterns):
-                test = columns.TextTest(self._table, patterns)
-                return [call(self._body.constant("text", test), *operands, name(out))]
+                site = self._body.constant("text", TextTest(self._table, patterns))
+                return [call(site, *operands, name(out))]
             case Least():
                 return [self._least(node, out)]
             case Chosen():

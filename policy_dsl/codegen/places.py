@@ -1,4 +1,4 @@
-"""Places in a policy file as positions in Python's syntax trees, so that tracebacks and profiles point into the policy."""
+"""Places in a policy as positions in Python's syntax trees: so tracebacks and profiles point into the policy."""
 
 from __future__ import annotations
 

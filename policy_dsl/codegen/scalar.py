@@ -16,7 +16,22 @@ from policy_dsl.codegen import arithmetic
 from policy_dsl.codegen.lower import postorder
 from policy_dsl.codegen.places import Places
 from policy_dsl.interpret import label
-from policy_dsl.ir import Act, Binary, Call, Choose, Const, Decision, If, Least, Node, Pick, Read, TextIs, Unary, children
+from policy_dsl.ir import (
+    Act,
+    Binary,
+    Call,
+    Choose,
+    Const,
+    Decision,
+    If,
+    Least,
+    Node,
+    Pick,
+    Read,
+    TextIs,
+    Unary,
+    children,
+)
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Verdict, cheapest, holds
 
@@ -76,7 +91,7 @@ class Expressions:
         return ast.Constant(value)
 
     def text_is(self, node: TextIs) -> ast.expr:
-        return call("matches", self[node.subject], ast.Constant(node.patterns))
+        return call("matches", self[node.subject], pack([ast.Constant(p) for p in node.patterns]))
 
     def _lower(self, node: Node) -> None:
         home = self._homes[id(node)]
