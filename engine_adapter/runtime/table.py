@@ -56,6 +56,9 @@ class Batch(Protocol):
     def promoted(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
     ) -> Column | None: ...
+    def promoted_by(
+        self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
+    ) -> tuple[Column, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,14 @@ class WaitingTable:
         self._batch = batch
         self.ids: list[str] = []
         self._places: dict[str, int] = {}
-        kept = (batch.hoisted_keys | batch.step_keys) - _SINCE.keys() - {"call.elapsed", "call.remaining"}
-        if "call.remaining" in batch.hoisted_keys | batch.step_keys:
-            kept |= {"call.duration"}
-        self._keys = sorted(kept - set(_BOOKKEEPING))
+        self._keys = sorted((batch.hoisted_keys | batch.step_keys) - _SINCE.keys() - set(_BOOKKEEPING))
         self._texts = {key for key in self._keys if signal_of(key).type == TEXT}
-        self._columns: dict[str, Column] = {
-            key: np.zeros(_SMALLEST, _dtype(key)) for key in (*self._keys, *_BOOKKEEPING)
-        }
+        self._columns: dict[str, Column] = {key: np.zeros(_SMALLEST) for key in _BOOKKEEPING}
+        self._columns |= {key: np.zeros(_SMALLEST, _dtype(key)) for key in self._keys}
         self._promoted = np.zeros(_SMALLEST, np.bool_)
         self._hoisted: list[Column] = []
         self._unhoisted: set[str] | None = None  # ids; None: all rows
-        self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & {*_SINCE, "call.elapsed"}}
+        self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & _SINCE.keys()}
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -152,6 +151,11 @@ class WaitingTable:
             self._unhoisted.discard(request_id)
         return promoted
 
+    def is_promoted(self, request_id: str) -> bool:
+        """Whether a request that waits goes before all that aren't promoted, as of the last ranking."""
+        place = self._places.get(request_id)
+        return place is not None and bool(self._promoted[place])
+
     def new_epoch(self) -> None:
         """Engine costs or parameters changed: what was hoisted is computed anew at the next ranking."""
         self._unhoisted = None
@@ -193,20 +197,23 @@ class WaitingTable:
         self._compose(rows, now, step)
         hoisted = tuple(column[:count] for column in self._hoisted)
         keys = self._batch.rank(rows, hoisted, engine)
-        promoted = self._batch.promoted(rows, hoisted, engine)
-        if promoted is not None:
-            promoted = np.logical_or(self._promoted[:count], promoted, out=self._promoted[:count])
-        return first(keys, rows["request.arrival"], k, promoted).tolist(), keys
+        promoted = self._promoted[:count]
+        now_promoted = self._batch.promoted(rows, hoisted, engine)
+        if now_promoted is not None:
+            promoted |= now_promoted  # until the turn ends
+        by = self._batch.promoted_by(rows, hoisted, engine) if promoted.any() else ()
+        return first(keys, rows["request.arrival"], k, promoted, by).tolist(), keys
 
     def _hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> None:
         """Compute the hoisted terms of rows written since the last ranking, or of all."""
         unhoisted = self._unhoisted
+        needed = self._batch.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows
         if unhoisted is None or 2 * len(unhoisted) > len(self.ids):
-            terms = self._batch.hoist({key: rows[key] for key in self._batch.hoisted_keys}, engine)
+            terms = self._batch.hoist({key: rows[key] for key in needed}, engine)
             self._hoisted = [self._full_column(term) for term in terms]
         else:
             places = np.fromiter((self._places[i] for i in unhoisted), np.intp, len(unhoisted))
-            terms = self._batch.hoist({key: rows[key][places] for key in self._batch.hoisted_keys}, engine)
+            terms = self._batch.hoist({key: rows[key][places] for key in needed}, engine)
             for column, term in zip(self._hoisted, terms, strict=True):
                 column[places] = term
         self._unhoisted = set()
@@ -217,16 +224,11 @@ class WaitingTable:
         return column
 
     def _compose(self, rows: dict[str, Column], now: float, step: int) -> None:
-        """Add the columns that follow from the clock. A waiting request's call hasn't begun: elapsed 0."""
+        """Add the columns that follow from the clock. (A waiting request's call doesn't age: it hasn't begun.)"""
         count = len(self.ids)
         for key, scratch in self._composed.items():
-            out = scratch[:count]
-            if key != "call.elapsed":
-                clock, since = _SINCE[key]
-                np.subtract(now if clock == "now" else step, rows[since], out=out)
-            rows[key] = out
-        if "call.duration" in rows:
-            rows["call.remaining"] = rows["call.duration"]
+            clock, since = _SINCE[key]
+            rows[key] = np.subtract(now if clock == "now" else step, rows[since], out=scratch[:count])
 
     def _write(self, place: int, row: Mapping[str, Value], keys: list[str]) -> None:
         columns = self._columns
