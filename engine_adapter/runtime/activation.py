@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from policy_dsl.diagnostics.full import render
+from policy_dsl.loading import load
+
 import policies
+from engine_adapter.runtime import store as store_module
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.predictor import Predictor
-from engine_adapter.runtime import store as store_module
 from engine_adapter.runtime.store import Learned, Store
 from policy_dsl.compiled import CompiledPolicy, compile_policy
-from policy_dsl.diagnostics.full import render
-from policy_dsl.loading import load
 
 logger = logging.getLogger("lamps")
 

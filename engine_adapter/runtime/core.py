@@ -34,7 +34,7 @@ MAX_PINNED_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request as it reaches the engine. *hashes* are those of its full prompt blocks, in order; *tokens* its prompt."""
+    """A request as it reaches the engine. *tokens*: its prompt; *hashes*: of its full blocks, in order."""
 
     id: str
     tokens: Sequence[int]
@@ -104,9 +104,7 @@ class Runtime:
             id=arrival.id,
             session=session,
             hints=hints,
-            forecast=self.predictor.forecast(
-                session, hints, hints.may_call, prompt_tokens, arrival.max_tokens
-            ),
+            forecast=self.predictor.forecast(session, hints, hints.may_call, prompt_tokens, arrival.max_tokens),
             arrival=now,
             prompt_tokens=prompt_tokens,
             block_size=self.engine.facts.block_size,
@@ -186,7 +184,7 @@ class Runtime:
         self._stop_service(turn)
         turn.session.waited_s += turn.waited_s
         self.sessions.end_turn(turn.session, ended.hashes, self.engine.clock())
-        announced = (turn.hints.call_tool,) if turn.hints.announces_call else None
+        announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
         outcome = self.calls.ended(turn, announced, ended.aborted, hold)
         if not ended.aborted and outcome != "open":
             self._learn_turn(turn, outcome)

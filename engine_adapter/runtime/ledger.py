@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ class Pin:
     comes, as (handling, lasts_s or None). *reason*: the rule and line that decided, for people.
     """
 
-    session: Hashable
+    session: str
     blocks: tuple[Any, ...]
     tokens: int
     since: float
@@ -42,7 +42,7 @@ class Ledger:
 
     def __init__(self, max_hold_s: float = MAX_HOLD_S) -> None:
         self._max_hold_s = max_hold_s
-        self._pins: dict[Hashable, Pin] = {}
+        self._pins: dict[str, Pin] = {}
         self._ends: list[tuple[float, int, Pin]] = []  # a heap; pins that are gone stay until they surface
         self._added = 0
         self.tokens = 0
@@ -54,13 +54,13 @@ class Ledger:
         """All pins, oldest entry first; the ledger may be changed while iterating."""
         return iter(list(self._pins.values()))
 
-    def __contains__(self, session: Hashable) -> bool:
+    def __contains__(self, session: str) -> bool:
         return session in self._pins
 
-    def get(self, session: Hashable) -> Pin | None:
+    def get(self, session: str) -> Pin | None:
         return self._pins.get(session)
 
-    def tokens_of(self, session: Hashable) -> int:
+    def tokens_of(self, session: str) -> int:
         """KV tokens held for *session*; 0 without a pin."""
         pin = self._pins.get(session)
         return 0 if pin is None else pin.tokens
@@ -85,7 +85,7 @@ class Ledger:
         self.tokens += pin.tokens
         return pin
 
-    def take(self, session: Hashable) -> Pin | None:
+    def take(self, session: str) -> Pin | None:
         """Strike out the session's pin and return it for its blocks to be freed; None if there is none."""
         pin = self._pins.pop(session, None)
         if pin is None:

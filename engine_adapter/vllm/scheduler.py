@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vllm.config import VllmConfig
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
@@ -31,7 +31,14 @@ from engine_adapter.vllm.queue import RankedQueue
 SAMPLE_EVERY = 4
 
 
-class LampsMixin:
+# The mix-in stands before either of vLLM's schedulers; for the type checker it is one.
+if TYPE_CHECKING:
+    from vllm.v1.core.sched.scheduler import Scheduler as _Base
+else:
+    _Base = object
+
+
+class LampsMixin(_Base):
     """Decisions of a `Runtime` at the seams of vLLM's scheduler. *clock*: seconds, monotonic."""
 
     clock = staticmethod(time.monotonic)

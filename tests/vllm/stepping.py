@@ -109,7 +109,8 @@ class Stepper:
             [7 + len(requests[i].output_token_ids)] if requests[i].num_computed_tokens >= requests[i].num_tokens else []
             for i in ids
         ]
-        done = ModelRunnerOutput(req_ids=ids, req_id_to_index={i: n for n, i in enumerate(ids)}, sampled_token_ids=sampled)
+        places = {i: n for n, i in enumerate(ids)}
+        done = ModelRunnerOutput(req_ids=ids, req_id_to_index=places, sampled_token_ids=sampled)
         self.scheduler.update_from_output(output, done)
         for i, request in requests.items():
             if request.is_finished():

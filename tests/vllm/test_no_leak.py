@@ -17,7 +17,7 @@ POLICIES = {
     "keep": 'lamps 1\npolicy keep "all"\nrank request.arrival\non call preserve\n'
     "promote when request.waited_steps >= 30steps\nlimit pinned <= 70%\n",
     "brief": 'lamps 1\npolicy brief "short"\nrank highest session.turn, request.arrival\n'
-    "on call if call.tool == \"a\" { preserve for 50ms then discard } else { preserve }\n",
+    'on call if call.tool == "a" { preserve for 50ms then discard } else { preserve }\n',
 }
 
 

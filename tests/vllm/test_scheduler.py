@@ -71,7 +71,11 @@ def test_a_preserved_session_finds_its_blocks(make: Make) -> None:
     engine.add("turn1", prompt(1, 64), 17, session="s", lamps_call_tool="search")
     engine.run()
     assert status(engine)["paused"][0] == {
-        "session": "s", "tool": "search", "handling": "preserve", "tokens": 80, "age_s": pytest.approx(0.0),
+        "session": "s",
+        "tool": "search",
+        "handling": "preserve",
+        "tokens": 80,
+        "age_s": pytest.approx(0.0),
         "expected_s": pytest.approx(status(engine)["paused"][0]["expected_s"]),
     }
     # Others fill the memory; what is pinned stays.
@@ -303,5 +307,3 @@ def test_the_factory_picks_the_base_by_async_scheduling(tmp_path: Path) -> None:
     config.scheduler_config.async_scheduling = True
     assert type(make_scheduler(lamps_scheduler, config)) is AsyncLampsScheduler
     assert issubclass(AsyncLampsScheduler, AsyncScheduler) and issubclass(LampsScheduler, Scheduler)
-
-
