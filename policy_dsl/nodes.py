@@ -278,9 +278,17 @@ class TestStatement(Syntax):
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Broken(Syntax):
+    """A statement that could not be read. It still defines *name*, so that no use of it is a second error."""
+
+    keyword: str
+    name: str
+
+
 Statement = (
     PolicyStatement | ParamStatement | LetStatement | RankStatement | OnCallStatement | PromoteStatement
-    | LimitStatement | TestStatement
+    | LimitStatement | TestStatement | Broken
 )  # fmt: skip
 
 

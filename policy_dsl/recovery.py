@@ -1,0 +1,161 @@
+"""Where statements begin, and what was expected instead: all syntax errors of a file at once, in words.
+
+A file is cut at the words that begin statements, each statement is parsed by itself, and an error
+costs that statement only. In a valid file the cuts are exact: those words stand nowhere else outside
+braces. Where a brace is left open, a statement word in the first column ends the damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+from lark import Token
+
+from policy_dsl.diagnostics import codes
+from policy_dsl.diagnostics.model import Diagnostic, Label, Severity, Source, Span
+from policy_dsl.lexer import span_of
+from policy_dsl.names import did_you_mean
+from policy_dsl.types import Handling
+
+STATEMENTS = ("policy", "param", "let", "rank", "on", "promote", "limit", "test")
+LATER_STATEMENTS = (
+    "extends", "include", "override", "hint", "drop", "yield", "while", "victim", "admit", "class", "budget",
+)  # fmt: skip
+_TAKES_A_STATEMENT_WORD = ("override", "drop")
+
+_WORDS = {
+    "NAME": "a name", "STRING": "a text in quotes", "QUANTITY": "a quantity such as `5s`", "NUMBER": "a number",
+    "PATH": "a signal", "HANDLING": "`preserve`, `discard` or `swap`", "DIRECTION": "`highest` or `lowest`",
+    "LE": "`<=`", "ANY": "`_`", "EQUAL": "`=`", "DOTS": "`..`", "COLON": "`:`", "COMMA": "`,`", "LPAR": "`(`",
+    "RPAR": "`)`", "LBRACE": "`{`", "RBRACE": "`}`", "LSQB": "`[`", "RSQB": "`]`", "__ANON_0": "`handling`",
+    "$END": "the end of the statement",
+}  # fmt: skip
+_OPERATORS = {"PLUS", "MINUS", "STAR", "SLASH", "CIRCUMFLEX", "CMP", "LE", "AND", "OR", "IN"}
+_ASCENDING = ("asc", "ascending", "desc", "descending", "highest", "lowest")
+
+
+def split(tokens: list[Token]) -> Iterator[list[Token]]:
+    """The statements of a file; the first piece is what stands before the first of them."""
+    start = 0
+    closing = _closing(tokens)
+    depth_ends = -1  # index of the brace that closes the outermost open one
+    for i, token in enumerate(tokens):
+        if i > depth_ends and token.type == "LBRACE":
+            depth_ends = closing.get(i, len(tokens))
+        if not _begins(token) or (i and tokens[i - 1] in _TAKES_A_STATEMENT_WORD):
+            continue
+        broken = depth_ends == len(tokens) and token.column == 1 and not (i and tokens[i - 1] == "expect")
+        if i > depth_ends or broken:
+            yield tokens[start:i]
+            start, depth_ends = i, i
+    yield tokens[start:]
+
+
+def _begins(token: Token) -> bool:
+    return token.type == str(token).upper() and token in STATEMENTS or token.type == "LATER" and token in LATER_STATEMENTS
+
+
+def _closing(tokens: list[Token]) -> dict[int, int]:
+    """For each `{` that is closed, the index of its `}`."""
+    found, still_open = {}, []
+    for i, token in enumerate(tokens):
+        if token.type == "LBRACE":
+            still_open.append(i)
+        elif token.type == "RBRACE" and still_open:
+            found[still_open.pop()] = i
+    return found
+
+
+def unclosed(piece: list[Token]) -> Token | None:
+    """The innermost `{` that this statement never closes."""
+    closing = _closing(piece)
+    return next((t for i, t in reversed(list(enumerate(piece))) if t.type == "LBRACE" and i not in closing), None)
+
+
+def _error(code: str, message: str, span: Span, help: str = "", labels: tuple[Label, ...] = ()) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, message, span, labels=labels, help=help)
+
+
+def not_a_statement(source: Source, piece: list[Token]) -> Diagnostic:
+    """What stands where a statement should begin."""
+    help = did_you_mean(piece[0], (*STATEMENTS, *LATER_STATEMENTS))
+    help = help or "statements begin with " + " ".join(STATEMENTS[:-1]) + " or test"
+    return _error(codes.SYNTAX, "expected a statement", span_of(source, piece[0]), help)
+
+
+def explain(source: Source, piece: list[Token], at: int, accepts: Set[str]) -> Diagnostic:
+    """What is wrong with token *at* of a statement (one past the last: it ends too early)."""
+    if at == len(piece):
+        return _ends_early(source, piece, accepts)
+    token, before = piece[at], piece[at - 1]
+    span = span_of(source, token)
+    for_a_name = "NAME" in accepts and not accepts & {"NUMBER", "RBRACE"}
+    if token.type == "LATER" or (token.type == "BY" and piece[0] == "limit"):
+        return later(source, token)
+    if for_a_name and token in [h.word for h in Handling]:
+        return _error(codes.RESERVED, f"`{token}` is a handling; choose another name", span)
+    if for_a_name and token.isidentifier() and token.type != "NAME":
+        return _error(codes.RESERVED, f"`{token}` is a reserved word; choose another name", span)
+    if for_a_name and token.type == "PATH" and before in ("let", "param", "policy"):
+        return _error(codes.SYNTAX, "a name has no dots", span, f"write `{token.replace('.', '_')}`")
+    if "$END" in accepts and token.type == "NAME" and token.line != before.line:
+        near = did_you_mean(token, (*STATEMENTS, *LATER_STATEMENTS))
+        if near:
+            return _error(codes.SYNTAX, "expected a statement", span, near)
+    return _error(codes.SYNTAX, expected(accepts), span, _advice(token, before, accepts))
+
+
+def _ends_early(source: Source, piece: list[Token], accepts: Set[str]) -> Diagnostic:
+    last = piece[-1]
+    line, column = last.end_line or 1, last.end_column or 1
+    end = Span(source, line, column, line, column + 1)
+    brace = unclosed(piece)
+    if brace is not None and "RBRACE" in accepts:
+        label = Label(span_of(source, brace), "opened here")
+        return _error(codes.UNCLOSED, "this `{` is never closed", end, "write `}`", (label,))
+    return _error(codes.SYNTAX, "the statement ends too early: " + expected(accepts), end)
+
+
+def later(source: Source, token: Token) -> Diagnostic:
+    """A reserved word whose statement does not exist yet."""
+    return _error(codes.LATER, f"this version of the language does not have `{token}` yet", span_of(source, token))
+
+
+def _advice(token: Token, before: Token, accepts: Set[str]) -> str:
+    match token.type:
+        case "CMP" | "LE" if "AND" in accepts:
+            return "comparisons do not chain: write `a < b and b < c`"
+        case "EQUAL" if "CMP" in accepts:
+            return "to compare, write `==`"
+        case "STAR" if before.type == "STAR":
+            return "a power is written `x ^ 3`"
+        case "NAME" | "DIRECTION" if token in _ASCENDING and "COMMA" in accepts:
+            return "a direction stands before its key: `rank highest X`"
+        case "RBRACE" if "PLUS" not in accepts and "RBRACE" not in accepts and accepts == {"$END"}:
+            return "no `{` is open here"
+    if accepts == {"ELSE"}:
+        return "an `if` needs both branches: `if A { X } else { Y }`"
+    return ""
+
+
+def expected(accepts: Set[str]) -> str:
+    """`expected a value or `}``: at most five alternatives, the telling ones first."""
+    rest = set(accepts)
+    words = []
+    if {"NUMBER", "NAME", "LPAR"} <= rest:
+        words.append("a value")
+        rest -= {
+            "NUMBER", "QUANTITY", "NAME", "PATH", "LPAR", "MINUS", "NOT", "STRING", "HANDLING", "IF", "MATCH", "TRUE",
+            "FALSE", "__ANON_0", "DIRECTION",
+        }  # fmt: skip
+    elif {"NUMBER", "QUANTITY"} <= rest:
+        words.append("a number or a quantity such as `5s`")
+        rest -= {"NUMBER", "QUANTITY", "MINUS"}
+    if {"PLUS", "STAR"} <= rest:
+        rest -= _OPERATORS
+        words.append("an operator")
+    if len(rest) > 1:
+        rest -= {"$END"}
+    words += sorted((_WORDS.get(t, f"`{t.lower()}`") for t in rest), key=lambda w: (w[0] == "`", w))
+    words = words[:5]
+    return "expected " + (words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1])

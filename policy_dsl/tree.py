@@ -1,0 +1,195 @@
+"""Lark's tree to the nodes of `nodes.py`, bottom up and without recursion, so that no depth can overflow."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lark import Token, v_args
+from lark.tree import Meta
+from lark.visitors import Transformer_NonRecursive
+
+from policy_dsl import nodes
+from policy_dsl.diagnostics.model import Source, Span
+from policy_dsl.lexer import POISON, literal, span_of
+from policy_dsl.types import Handling
+from policy_dsl.units import NUMBER, SUFFIXES
+
+Children = list[Any]
+
+
+@v_args(meta=True)
+class ToNodes(Transformer_NonRecursive[Token, Any]):
+    """One method per rule or alias of grammar.lark, in its order."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+
+    def _span(self, meta: Meta) -> Span:
+        return Span(self._source, meta.line, meta.column, meta.end_line, meta.end_column)
+
+    def _ident(self, token: Token) -> nodes.Ident:
+        return nodes.Ident(span_of(self._source, token), str(token))
+
+    # statements
+
+    def policy(self, meta: Meta, c: Children) -> nodes.PolicyStatement:
+        return nodes.PolicyStatement(self._span(meta), self._ident(c[0]), str(c[1])[1:-1])
+
+    def param(self, meta: Meta, c: Children) -> nodes.ParamStatement:
+        name, default, low, _, high = c
+        return nodes.ParamStatement(self._span(meta), self._ident(name), default, low, high)
+
+    def let(self, meta: Meta, c: Children) -> nodes.LetStatement:
+        args = tuple(a for a in c[1:-1] if a is not None)
+        return nodes.LetStatement(self._span(meta), self._ident(c[0]), args, c[-1])
+
+    def argument(self, meta: Meta, c: Children) -> nodes.Argument:
+        return nodes.Argument(self._span(meta), str(c[0]), None if c[1] is None else self._ident(c[1]))
+
+    def rank(self, meta: Meta, c: Children) -> nodes.RankStatement:
+        return nodes.RankStatement(self._span(meta), c[0])
+
+    def order(self, meta: Meta, c: Children) -> tuple[nodes.Key, ...]:
+        return tuple(c)
+
+    def key(self, meta: Meta, c: Children) -> nodes.Key:
+        return nodes.Key(self._span(meta), c[-1], len(c) == 2 and c[0] == "highest")
+
+    def promote(self, meta: Meta, c: Children) -> nodes.PromoteStatement:
+        return nodes.PromoteStatement(self._span(meta), c[0], c[1] or ())
+
+    def limit(self, meta: Meta, c: Children) -> nodes.LimitStatement:
+        return nodes.LimitStatement(self._span(meta), self._ident(c[0]), c[2])
+
+    # decisions
+
+    def on_call(self, meta: Meta, c: Children) -> nodes.OnCallStatement:
+        return nodes.OnCallStatement(self._span(meta), c[0])
+
+    def action(self, meta: Meta, c: Children) -> nodes.Action:
+        return nodes.Action(self._span(meta), tuple(c))
+
+    def link(self, meta: Meta, c: Children) -> nodes.Link:
+        return nodes.Link(self._span(meta), Handling[c[0].upper()], c[1])
+
+    def least(self, meta: Meta, c: Children) -> nodes.LeastOf:
+        return nodes.LeastOf(self._span(meta), tuple(c))
+
+    def arm(self, meta: Meta, c: Children) -> nodes.Arm:
+        return nodes.Arm(self._span(meta), *c)
+
+    def decide_if(self, meta: Meta, c: Children) -> nodes.DecideIf:
+        return nodes.DecideIf(self._span(meta), *c)
+
+    def decide_match(self, meta: Meta, c: Children) -> nodes.DecideMatch:
+        return nodes.DecideMatch(self._span(meta), c[0], tuple(c[1:]))
+
+    # tests
+
+    def test(self, meta: Meta, c: Children) -> nodes.TestStatement:
+        return nodes.TestStatement(self._span(meta), str(c[0])[1:-1], tuple(c[1:]))
+
+    def given(self, meta: Meta, c: Children) -> nodes.GivenSyntax:
+        names = [self._ident(t) for t in c if isinstance(t, Token)]
+        name = names[1] if len(names) == 2 else None
+        return nodes.GivenSyntax(self._span(meta), names[0], name, tuple(c[len(names) :]))
+
+    def field(self, meta: Meta, c: Children) -> nodes.FieldSyntax:
+        return nodes.FieldSyntax(self._span(meta), self._ident(c[0]), c[1])
+
+    def expect_true(self, meta: Meta, c: Children) -> nodes.ExpectTrueSyntax:
+        return nodes.ExpectTrueSyntax(self._span(meta), c[0])
+
+    def expect_rank(self, meta: Meta, c: Children) -> nodes.ExpectRankSyntax:
+        return nodes.ExpectRankSyntax(self._span(meta), tuple(self._ident(t) for t in c))
+
+    def expect_call(self, meta: Meta, c: Children) -> nodes.ExpectCallSyntax:
+        return nodes.ExpectCallSyntax(self._span(meta), self._ident(c[0]), c[1])
+
+    # expressions
+
+    def expr(self, meta: Meta, c: Children) -> nodes.Expr:
+        return self._fold("or", c)
+
+    def conjunction(self, meta: Meta, c: Children) -> nodes.Expr:
+        return self._fold("and", c)
+
+    def _fold(self, op: str, operands: Children) -> nodes.Expr:
+        return self._chain([x for operand in operands for x in (op, operand)][1:])
+
+    def _chain(self, parts: Children) -> nodes.Expr:
+        """`a - b + c` is `(a - b) + c`."""
+        left = parts[0]
+        for op, right in zip(parts[1::2], parts[2::2], strict=True):
+            a, b = left.span, right.span
+            left = nodes.Infix(Span(self._source, a.line, a.column, b.end_line, b.end_column), str(op), left, right)
+        return left  # type: ignore[no-any-return]
+
+    def comparison(self, meta: Meta, c: Children) -> nodes.Expr:
+        return self._chain(c)
+
+    sum = term = comparison
+
+    def power(self, meta: Meta, c: Children) -> nodes.Infix:
+        return nodes.Infix(self._span(meta), "^", *c)
+
+    def not_(self, meta: Meta, c: Children) -> nodes.Prefix:
+        return nodes.Prefix(self._span(meta), "not", c[0])
+
+    def minus(self, meta: Meta, c: Children) -> nodes.Prefix:
+        return nodes.Prefix(self._span(meta), "-", c[1])
+
+    def member(self, meta: Meta, c: Children) -> nodes.Member:
+        return nodes.Member(self._span(meta), c[0], tuple(c[1:]))
+
+    def path(self, meta: Meta, c: Children) -> nodes.Path:
+        return nodes.Path(self._span(meta), str(c[0]))
+
+    def name(self, meta: Meta, c: Children) -> nodes.Name:
+        return nodes.Name(self._span(meta), str(c[0]))
+
+    def handling(self, meta: Meta, c: Children) -> nodes.HandlingWord:
+        return nodes.HandlingWord(self._span(meta), Handling[c[0].upper()])
+
+    def foreseen(self, meta: Meta, c: Children) -> nodes.Foreseen:
+        return nodes.Foreseen(self._span(meta))
+
+    def true(self, meta: Meta, c: Children) -> nodes.Truth:
+        return nodes.Truth(self._span(meta), True)
+
+    def false(self, meta: Meta, c: Children) -> nodes.Truth:
+        return nodes.Truth(self._span(meta), False)
+
+    def apply(self, meta: Meta, c: Children) -> nodes.Apply:
+        return nodes.Apply(self._span(meta), self._ident(c[0]), tuple(c[1:]))
+
+    def cond(self, meta: Meta, c: Children) -> nodes.Cond:
+        return nodes.Cond(self._span(meta), *c)
+
+    def match(self, meta: Meta, c: Children) -> nodes.Match:
+        return nodes.Match(self._span(meta), c[0], tuple(c[1:]))
+
+    def case(self, meta: Meta, c: Children) -> nodes.Case:
+        return nodes.Case(self._span(meta), tuple(c[0]), c[1])
+
+    def patterns(self, meta: Meta, c: Children) -> Children:
+        return c
+
+    def anything(self, meta: Meta, c: Children) -> nodes.Anything:
+        return nodes.Anything(self._span(meta))
+
+    def text(self, meta: Meta, c: Children) -> nodes.Text:
+        return nodes.Text(self._span(meta), str(c[0])[1:-1])
+
+    def literal(self, meta: Meta, c: Children) -> nodes.Number:
+        token = c[-1]
+        if token.startswith(POISON):
+            return nodes.Number(self._span(meta), math.nan, NUMBER, POISON)
+        mantissa, unit = literal(token)
+        dim, size = SUFFIXES[unit] if unit else (NUMBER, 1.0)
+        sign = -1.0 if len(c) == 2 else 1.0
+        return nodes.Number(self._span(meta), sign * mantissa * size, dim, unit)
+
+    signed = literal
