@@ -1,0 +1,69 @@
+"""The README and the other pages tell the truth: links lead somewhere, commands and options exist, policies check."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from lamps_cli.main import COMMANDS, cli
+from policy_dsl.loading import load_text
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md"), *ROOT.glob("benchmarks/*.md")]
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCK.findall(README) if name == language]
+
+
+def _commands(program: str) -> list[list[str]]:
+    """The lines of the README's sh blocks that run *program*, without its name."""
+    lines = [shlex.split(line, comments=True) for block in _blocks("sh") for line in block.splitlines()]
+    return [line[1:] for line in lines if line[:1] == [program]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("words", _commands("lamps"), ids=" ".join)
+def test_commands_and_their_options_exist(words: list[str]) -> None:
+    assert words[0] in COMMANDS
+    context = click.Context(cli)
+    command = cli.get_command(context, words[0])
+    assert command is not None
+    # serve hands options it doesn't know to vLLM.
+    strict = not command.context_settings.get("ignore_unknown_options")
+    known = {option for parameter in command.params for option in parameter.opts}
+    asked = {word for word in words[1:] if word.startswith("--")}
+    assert asked <= known or not strict
+    command.make_context(words[0], list(words[1:]), parent=context)  # the values parse
+
+
+@pytest.mark.parametrize("words", _commands("make"), ids=" ".join)
+def test_make_targets_exist(words: list[str]) -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(words) <= set(targets)
+
+
+@pytest.mark.parametrize("words", _commands("python"), ids=" ".join)
+def test_scripts_exist(words: list[str]) -> None:
+    assert (ROOT / words[0]).is_file()
+
+
+def test_policies_in_the_readme_check() -> None:
+    blocks = _blocks("lamps")
+    assert blocks
+    for text in blocks:
+        loaded = load_text(text, "README.md")
+        assert [finding.message for finding in loaded.diagnostics] == []
+        assert loaded.policy is not None
