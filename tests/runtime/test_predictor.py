@@ -153,7 +153,7 @@ def test_the_chance_of_a_call_is_learned_by_class_and_session() -> None:
         live(predictor, "search", 50, 1.0, turns=9)
     session = new()
     assert ask(predictor, session).chance > 0.75
-    for _ in range(20):
+    for _ in range(60):
         predictor.learn_turn(session, OFFERED, 50, False, USER)
     assert ask(predictor, session).chance < 0.3
 
