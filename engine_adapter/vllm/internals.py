@@ -1,7 +1,7 @@
 """Every internal of vLLM's engine process that lamps touches, in one place.
 
 None of it is a public interface. Each function names the release it was seen in; the contract test
-(tests/vllm/test_internals.py) runs them against the installed one.
+(tests/engine/test_internals.py) runs them against the installed one.
 """
 
 from __future__ import annotations

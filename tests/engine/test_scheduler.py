@@ -12,7 +12,7 @@ from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler, lamps_scheduler
-from tests.vllm.stepping import Clock, Stepper, make_scheduler, vllm_config
+from tests.engine.stepping import Clock, Stepper, make_scheduler, vllm_config
 
 KEEP = 'lamps 1\npolicy keep "always preserve"\nrank request.arrival\non call preserve\n'
 Make = Callable[..., Stepper]

@@ -7,9 +7,10 @@ import random
 from pathlib import Path
 
 import pytest
+from vllm.v1.core.sched.scheduler import Scheduler
 
-from engine_adapter.vllm.scheduler import LampsScheduler
-from tests.vllm.stepping import Clock, Stepper, make_scheduler, vllm_config
+from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler
+from tests.engine.stepping import Clock, Stepper, make_scheduler, vllm_config
 
 POLICIES = {
     "fcfs": "fcfs",
@@ -21,17 +22,18 @@ POLICIES = {
 }
 
 
+@pytest.mark.parametrize("base", [LampsScheduler, AsyncLampsScheduler])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("policy", POLICIES)
-def test_random_traffic_leaves_nothing_behind(policy: str, seed: int, tmp_path: Path) -> None:
+def test_random_traffic_leaves_nothing_behind(policy: str, seed: int, base: type[Scheduler], tmp_path: Path) -> None:
     text = POLICIES[policy]
     if "\n" in text:
         (tmp_path / "p.lamps").write_text(text)
         text = str(tmp_path / "p.lamps")
     clock = Clock()
-    cls = type("Timed", (LampsScheduler,), {"clock": staticmethod(clock)})
+    cls = type("Timed", (base,), {"clock": staticmethod(clock)})
     engine = Stepper(make_scheduler(cls, vllm_config(tmp_path, 40, 4, {"policy": text})), clock)
-    _traffic(engine, random.Random(seed))
+    lengths = _traffic(engine, random.Random(seed))
     engine.run()
     scheduler = engine.scheduler
     scheduler.lamps.calls.clear()
@@ -39,20 +41,27 @@ def test_random_traffic_leaves_nothing_behind(policy: str, seed: int, tmp_path: 
     assert len(scheduler.lamps.table) == 0
     assert scheduler.kv_cache_manager.block_pool.get_num_free_blocks() == 39
     assert len(engine.finished) > 40
+    for name, tokens in engine.finished.items():
+        generated = tokens[lengths[name] :]
+        assert generated == list(range(7, 7 + len(generated)))
 
 
-def _traffic(engine: Stepper, chance: random.Random, turns: int = 90) -> None:
-    """Sessions of several turns, aborts, verdicts early, late and never, cache resets, idle time."""
-    history: dict[str, list[int]] = {}
+def _traffic(engine: Stepper, chance: random.Random, turns: int = 90) -> dict[str, int]:
+    """Sessions of several turns, aborts, verdicts early, late and never, cache resets, idle time.
+
+    Returns the length of every prompt.
+    """
+    lengths = {}
     open_turns: list[str] = []
     for n in range(turns):
         session = f"s{chance.randrange(8)}"
         known = next((t for i, t in reversed(engine.finished.items()) if i.startswith(session + ".")), [])
-        prompt = [*(history.get(session) or known)[:300], *(chance.randrange(3, 900) for _ in range(20))]
+        prompt = [*known[:300], *(chance.randrange(3, 900) for _ in range(20))]
         hints = chance.choice(
             [{}, {"lamps_call_tool": chance.choice("ab")}, {"lamps_may_call": 1, "lamps_turn": f"t{n}"}]
         )
         name = f"{session}.{n}"
+        lengths[name] = len(prompt)
         engine.add(name, prompt, chance.randrange(1, 40), session if chance.random() < 0.7 else None, **hints)
         open_turns.append(f"t{n}")
         for _ in range(chance.randrange(12)):
@@ -69,6 +78,7 @@ def _traffic(engine: Stepper, chance: random.Random, turns: int = 90) -> None:
             engine.scheduler.reset_prefix_cache()
         if chance.random() < 0.1:
             engine.clock.now += chance.choice([0.3, 5.0, 700.0])
+    return lengths
 
 
 def _consistent(engine: Stepper) -> None:

@@ -12,6 +12,7 @@ from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig,
 from vllm.sampling_params import SamplingParams
 from vllm.utils.hashing import get_hash_fn_by_name
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
@@ -76,7 +77,7 @@ def make_scheduler(cls: type[Scheduler], config: VllmConfig) -> Scheduler:
 
 
 class Stepper:
-    """Drives a scheduler: adds requests, makes up tokens, counts steps."""
+    """Drives a scheduler: adds requests, makes up tokens. An asynchronous one runs a step ahead of its output."""
 
     def __init__(self, scheduler: Scheduler, clock: Clock, step_s: float = 0.01) -> None:
         hash_fn = get_hash_fn_by_name("sha256")
@@ -85,6 +86,9 @@ class Stepper:
         self.scheduler = scheduler
         self.clock = clock
         self.step_s = step_s
+        self._ahead = int(isinstance(scheduler, AsyncScheduler))
+        self._in_flight: list[tuple[Any, ModelRunnerOutput]] = []
+        self._last_tokens = 0
         self.order: list[str] = []  # ids as they were first scheduled
         self.finished: dict[str, list[int]] = {}  # id -> all token ids
 
@@ -99,30 +103,45 @@ class Stepper:
         return request
 
     def step(self) -> int:
-        """One engine step; returns the tokens it computed."""
+        """Schedule one engine step; returns the tokens it computes."""
+        self._in_flight.append(self._schedule())
+        while len(self._in_flight) > self._ahead:
+            self._finish(*self._in_flight.pop(0))
+        return self._last_tokens
+
+    def _schedule(self) -> tuple[Any, ModelRunnerOutput]:
+        """Schedule a step and make up what the model will answer."""
         output = self.scheduler.schedule()
         self.order += [new.req_id for new in output.scheduled_new_reqs if new.req_id not in self.order]
         self.clock.now += self.step_s
+        self._last_tokens = output.total_num_scheduled_tokens
         ids = list(output.num_scheduled_tokens)
-        requests = {i: self.scheduler.requests[i] for i in ids}
-        sampled = [
-            [7 + len(requests[i].output_token_ids)] if requests[i].num_computed_tokens >= requests[i].num_tokens else []
-            for i in ids
-        ]
         places = {i: n for n, i in enumerate(ids)}
-        done = ModelRunnerOutput(req_ids=ids, req_id_to_index=places, sampled_token_ids=sampled)
+        sampled = [self._sample(self.scheduler.requests[i]) for i in ids]
+        return output, ModelRunnerOutput(req_ids=ids, req_id_to_index=places, sampled_token_ids=sampled)
+
+    def _sample(self, request: Request) -> list[int]:
+        """The next token of a request whose prompt is computed: 7, 8, 9, ... by position."""
+        if request.is_prefill_chunk:
+            return []
+        return [7 + request.num_computed_tokens - request.num_prompt_tokens]
+
+    def _finish(self, output: Any, done: ModelRunnerOutput) -> None:
+        requests = [self.scheduler.requests[i] for i in done.req_ids if i in self.scheduler.requests]
         self.scheduler.update_from_output(output, done)
-        for i, request in requests.items():
+        for request in requests:
             if request.is_finished():
-                self.finished[i] = list(request.all_token_ids)
-        return int(output.total_num_scheduled_tokens)
+                self.finished[request.request_id] = list(request.all_token_ids)
 
     def run(self, most: int = 10_000) -> None:
         """Step until nothing is left to do. AssertionError when *most* steps don't suffice."""
         for _ in range(most):
-            if not self.scheduler.has_unfinished_requests():
+            if self.scheduler.has_unfinished_requests():
+                self.step()
+            elif self._in_flight:
+                self._finish(*self._in_flight.pop(0))
+            else:
                 return
-            self.step()
         raise AssertionError(f"unfinished after {most} steps")
 
     def abort(self, name: str) -> None:
