@@ -82,20 +82,31 @@ def _expand(name: str) -> Iterator[str | Path]:
         try:
             yield policies.find(name)
         except policies.UnknownPolicy:
-            yield path
+            yield path  # reading it says why it can't be read
 
 
 def _check(path: str | Path, stdin_name: str) -> Checked:
     from policy_dsl.loading import load, load_text
 
+    if path == STDIN:
+        # Bytes that aren't UTF-8 are a finding of the checker, as in a file.
+        return Checked(load_text(sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), stdin_name).diagnostics)
     try:
-        loaded = load_text(sys.stdin.read(), stdin_name) if path == STDIN else load(path)
+        return Checked(load(path).diagnostics)
+    except FileNotFoundError:
+        return Checked(unreadable=f"there is no file and no policy {path}{_nearest(path)}")
     except OSError as problem:
         return Checked(unreadable=f"can't read {path}: {problem.strerror}")
-    except UnicodeDecodeError as problem:
-        shown = stdin_name if path == STDIN else path
-        return Checked(unreadable=f"can't read {shown}: not UTF-8 at byte {problem.start}")
-    return Checked(loaded.diagnostics)
+
+
+def _nearest(path: str | Path) -> str:
+    import policies
+
+    try:
+        policies.find(str(path))
+    except policies.UnknownPolicy as unknown:
+        return f": did you mean {' or '.join(unknown.near)}?" if unknown.near else ""
+    return ""
 
 
 def _show(findings: list[Diagnostic], form: Format) -> None:
@@ -106,10 +117,10 @@ def _show(findings: list[Diagnostic], form: Format) -> None:
             for finding in findings:
                 write(render(finding, colour=wants_colour()) + "\n")
         case "concise":
-            from policy_dsl.diagnostics.concise import render
+            from policy_dsl.diagnostics.concise import render as render_line
 
             for finding in findings:
-                write(render(finding))
+                write(render_line(finding))
         case "json":
             from policy_dsl.diagnostics.json import as_json
 
