@@ -10,6 +10,7 @@ from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Label
 from policy_dsl.scope import Env
 from policy_dsl.types import Kind, Type
+from policy_dsl.units import NUMBER
 
 if TYPE_CHECKING:
     from policy_dsl.elaborate import Elaborator
@@ -32,17 +33,25 @@ def agree(el: Elaborator, verb: str, sides: Sequence[Side], env: Env) -> list[ir
         return None
     known = [(e, node) for e, node in sides if node is not None]
     model, first = next(((e, n) for e, n in known if not is_zero(e)), known[0])
-    nodes_ = []
+    same = []
     for e, node in known:
         if is_zero(e) and first.type.kind is Kind.QUANTITY:
-            node = el.retyped(node, first.type)
-        if node.type != first.type:
-            pair = f"`{first.type}` and `{node.type}`"
-            labels = (Label(model.span, f"this is {first.type}"), *el.declared(model, e))
-            el.error(codes.UNITS, f"cannot {verb} {pair}", e.span, env, f"this is {node.type}", labels, _hint(first.type, node.type))
+            same.append(el.retyped(node, first.type))
+        elif node.type == first.type:
+            same.append(node)
+        else:
+            a, b = said(first.type), said(node.type)
+            labels = (Label(model.span, f"this is {a}"), *el.declared(model, e))
+            help = _hint(first.type, node.type)
+            el.error(codes.UNITS, f"cannot {verb} {a} and {b}", e.span, env, f"this is {b}", labels, help)
             return None
-        nodes_.append(node)
-    return nodes_
+    return same
+
+
+def said(type_: Type) -> str:
+    """A type in a sentence: `this is ...`."""
+    words = {Kind.INSTANT: "an instant", Kind.BOOL: "a condition", Kind.TEXT: "a text", Kind.HANDLING: "a handling"}
+    return words.get(type_.kind, "a plain number" if type_.dim == NUMBER else str(type_))
 
 
 def _hint(a: Type, b: Type) -> str:

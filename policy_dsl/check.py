@@ -22,6 +22,7 @@ from policy_dsl.scope import Definition, Env
 from policy_dsl.types import INSTANT, Kind, quantity
 from policy_dsl.units import NUMBER, SUFFIXES, TOKEN
 
+Statements = Sequence[nodes.Statement]
 S = TypeVar("S", bound=nodes.Statement)
 
 LIMITS = ("pinned",)
@@ -35,7 +36,7 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def check(source: Source, prelude: Sequence[nodes.Statement], statements: Sequence[nodes.Statement]) -> Checked:
+def check(source: Source, prelude: Statements, statements: Statements) -> Checked:
     """The policy that *statements* write, None if anything is wrong with them."""
     checker = _Checker(source, prelude, statements)
     policy = checker.policy()
@@ -44,7 +45,7 @@ def check(source: Source, prelude: Sequence[nodes.Statement], statements: Sequen
 
 
 class _Checker:
-    def __init__(self, source: Source, prelude: Sequence[nodes.Statement], statements: Sequence[nodes.Statement]) -> None:
+    def __init__(self, source: Source, prelude: Statements, statements: Statements) -> None:
         self.source = source
         self.statements = statements
         self.definitions: dict[str, Definition] = {}
@@ -123,8 +124,9 @@ class _Checker:
         if not low <= high:
             self.el.error(codes.RANGE, "this range is empty: it ends before it begins", s.high.span, Env(0))
         elif not low <= default <= high:
-            label = (Label(Span(self.source, s.low.span.line, s.low.span.column, s.high.span.end_line, s.high.span.end_column), "the range"),)
-            self.el.error(codes.RANGE, "the default lies outside the range", s.default.span, Env(0), "", label)
+            a, b = s.low.span, s.high.span
+            label = Label(Span(self.source, a.line, a.column, b.end_line, b.end_column), "the range")
+            self.el.error(codes.RANGE, "the default lies outside the range", s.default.span, Env(0), "", (label,))
         doc = _comment(self.source, s.span)
         info = ir.ParamInfo(definition.name, quantity(model.dim), default, low, high, doc, s.name.span)
         self.el.params[definition.name] = info
@@ -212,7 +214,7 @@ class _Checker:
             return False
         row = next((r for r in reads(bound) if signal_of(r.key).per_row), None)
         if row is not None:
-            label = () if row.span == s.bound.span else (Label(row.span, "read here"),)
+            label = () if isinstance(s.bound, nodes.Path) else (Label(row.span, "read here"),)
             message = f"a limit holds for the whole engine, `{row.key}` belongs to one request"
             self.el.error(codes.NOT_READABLE, message, s.bound.span, env, "", label, "read `engine.*` only")
         return row is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policy_dsl import decisions, ir, nodes
-from policy_dsl.agree import is_zero
+from policy_dsl.agree import is_zero, said
 from policy_dsl.catalogue import SIGNALS, STATISTICS, Changes, Signal, signal_of
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Label, Span
@@ -46,9 +46,11 @@ def _rows(el: Elaborator, s: nodes.TestStatement, env: Env) -> dict[str, nodes.I
             case ("given", None):
                 pass
             case ("given", nodes.Ident(span=span)):
-                el.error(codes.SYNTAX, "`given` has no name", span, env, help="write `given { ... }` or `request NAME { ... }`")
+                help = "write `given { ... }` or `request NAME { ... }`"
+                el.error(codes.SYNTAX, "`given` has no name", span, env, help=help)
             case ("request", None):
-                el.error(codes.SYNTAX, "a request needs a name", step.subject.span, env, help="write `request a { ... }`")
+                help = "write `request a { ... }`"
+                el.error(codes.SYNTAX, "a request needs a name", step.subject.span, env, help=help)
             case ("request", nodes.Ident() as name):
                 _add_row(el, rows, name, env)
             case (subject, _) if not subject.startswith(POISON):
@@ -67,7 +69,7 @@ def _add_row(el: Elaborator, rows: dict[str, nodes.Ident], name: nodes.Ident, en
     rows.setdefault(name.name, name)
 
 
-def _step(el: Elaborator, step: nodes.Step, env: Env) -> nodes.Given | nodes.ExpectRank | nodes.ExpectCall | nodes.ExpectTrue | None:
+def _step(el: Elaborator, step: nodes.Step, env: Env) -> nodes.CheckedStep | None:
     match step:
         case nodes.GivenSyntax():
             fields = [_field(el, f, step.name is not None, env) for f in step.fields]
@@ -76,9 +78,9 @@ def _step(el: Elaborator, step: nodes.Step, env: Env) -> nodes.Given | nodes.Exp
             return nodes.Given(name, tuple(f for f in fields if f is not None), step.span)
         case nodes.ExpectRankSyntax():
             names = [_row(el, n, env) for n in step.names]
-            for i, name in enumerate(step.names):
-                if name.name in names[:i]:
-                    el.error(codes.REPEATED, f"`{name.name}` stands twice in this order", name.span, env)
+            for i, ident in enumerate(step.names):
+                if ident.name in names[:i]:
+                    el.error(codes.REPEATED, f"`{ident.name}` stands twice in this order", ident.span, env)
             return nodes.ExpectRank(tuple(names), step.span)
         case nodes.ExpectCallSyntax():
             return _expect_call(el, step, env)
@@ -168,7 +170,8 @@ def _number(el: Elaborator, e: nodes.Expr, signal: Signal, env: Env) -> float | 
         return None
     wanted = quantity(SECOND) if signal.type == INSTANT else signal.type
     if wanted.kind is not Kind.QUANTITY or (node.type != wanted and not is_zero(e)):
-        el.error(codes.UNITS, f"`{signal.name}` is {_named(signal.type)}, not {node.type}", e.span, env, f"this is {node.type}")
+        found = said(node.type)
+        el.error(codes.UNITS, f"`{signal.name}` is {_named(signal.type)}, not {found}", e.span, env, f"this is {found}")
         return None
     value = constant(node)
     if value is None or math.isnan(value):
@@ -249,7 +252,7 @@ def _expect_true(el: Elaborator, step: nodes.ExpectTrueSyntax, env: Env) -> node
     match e, node:
         case nodes.Infix(), ir.Binary(op="==" | "!=" | "<" | "<=" | ">" | ">="):
             operands = ((_written(e.left.span), node.left), (_written(e.right.span), node.right))
-            if node.op in ("==", "!=") and node.left.type.kind in (Kind.QUANTITY, Kind.INSTANT):
+            if node.op in ("==", "!=") and node.left.type.kind is Kind.QUANTITY:
                 node = _nearly(el, node)
             return nodes.ExpectTrue(node, operands, step.span)
         case _:
@@ -260,10 +263,10 @@ def _nearly(el: Elaborator, node: ir.Binary) -> ir.Node:
     """`a == b or |a - b| <= 1e-9 max(|a|, |b|)`: equal infinities are equal too."""
     type_, span = node.left.type, node.span
     sizes = tuple(el.make(ir.Call, type_, span, "abs", (side,)) for side in (node.left, node.right))
-    room = el.make(
-        ir.Binary, type_, span, "*", el.make(ir.Const, quantity(), span, TOLERANCE), el.make(ir.Call, type_, span, "max", sizes)
-    )
-    apart = el.make(ir.Call, type_, span, "abs", (el.make(ir.Binary, type_, span, "-", node.left, node.right),))
+    largest = el.make(ir.Call, type_, span, "max", sizes)
+    room = el.make(ir.Binary, type_, span, "*", el.make(ir.Const, quantity(), span, TOLERANCE), largest)
+    difference = el.make(ir.Binary, type_, span, "-", node.left, node.right)
+    apart = el.make(ir.Call, type_, span, "abs", (difference,))
     near = el.make(ir.Binary, BOOL, span, "<=", apart, room)
     same = el.make(ir.Binary, BOOL, span, "==", node.left, node.right)
     equal = el.make(ir.Binary, BOOL, span, "or", same, near)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policy_dsl import ir, nodes
-from policy_dsl.agree import agree, is_zero
+from policy_dsl.agree import agree, is_zero, said
 from policy_dsl.branches import cases
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Span
@@ -75,8 +75,8 @@ def _duration(el: Elaborator, e: nodes.Expr, env: Env) -> ir.Node | None:
         return el.retyped(node, duration)
     if node.type.kind is not Kind.QUANTITY:
         return el.wrong(e, node, "a duration", env)
-    message = f"expected a duration, found {node.type}"
-    return el.error(codes.UNITS, message, e.span, env, f"this is {node.type}", el.declared(e))
+    message = f"expected a duration, found {said(node.type)}"
+    return el.error(codes.UNITS, message, e.span, env, f"this is {said(node.type)}", el.declared(e))
 
 
 def _least(el: Elaborator, d: nodes.LeastOf, env: Env) -> ir.Pick | None:

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import NoReturn
 
 from policy_dsl import branches, functions, ir, nodes, operators
-from policy_dsl.agree import is_zero
-from policy_dsl.catalogue import SIGNALS, STATISTICS, signal_of
+from policy_dsl.agree import is_zero, said
+from policy_dsl.catalogue import SHAPE, SIGNALS, STATISTICS, signal_of
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Label, Severity, Span
+from policy_dsl.functions import BUILTINS
 from policy_dsl.lexer import POISON
 from policy_dsl.names import did_you_mean
-from policy_dsl.functions import BUILTINS
 from policy_dsl.rows import of_row
 from policy_dsl.scope import Definition, Env, Use
 from policy_dsl.types import BOOL, HANDLING, INSTANT, Kind, Type, quantity
@@ -58,7 +58,14 @@ class Elaborator:
     # --- findings and nodes
 
     def error(
-        self, code: str, message: str, span: Span, env: Env, text: str = "", labels: tuple[Label, ...] = (), help: str = ""
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        env: Env,
+        text: str = "",
+        labels: tuple[Label, ...] = (),
+        help: str = "",
     ) -> ir.Node | None:
         """Reports, and is the None that stands for the error. Inside a function the outermost call is shown."""
         if env.trail:
@@ -88,8 +95,8 @@ class Elaborator:
 
     def read(self, key: str, span: Span) -> ir.Node:
         """A signal or one of its statistics, hidden ones included."""
-        stat = key.split(".")[2:]
-        type_ = BOOL if stat == ["known"] else quantity() if stat and stat[0] in ("mu", "sigma") else signal_of(key).type
+        of_shape = key.rpartition(".")[2] in SHAPE
+        type_ = BOOL if key.endswith(".known") else quantity() if of_shape else signal_of(key).type
         return self.make(ir.Read, type_, span, key)
 
     # --- expressions
@@ -151,7 +158,9 @@ class Elaborator:
     def wrong(self, e: nodes.Expr, node: ir.Node, wanted: str, env: Env, help: str = "") -> ir.Node | None:
         """Reports that *e* should have been *wanted*."""
         labels = self.declared(e)
-        return self.error(codes.WRONG_TYPE, f"expected {wanted}, found {node.type}", e.span, env, f"this is {node.type}", labels, help)
+        found = said(node.type)
+        message, text = f"expected {wanted}, found {found}", f"this is {found}"
+        return self.error(codes.WRONG_TYPE, message, e.span, env, text, labels, help)
 
     def declared(self, *sides: nodes.Expr) -> tuple[Label, ...]:
         """A label at the declaration of each side that is a name."""
@@ -285,10 +294,10 @@ class Elaborator:
         if is_zero(given) and wanted.kind is Kind.QUANTITY:
             return self.retyped(node, wanted)
         if node.type != wanted:
-            label = Label(arg.span, f"`{arg.name}` is {wanted}")
-            message = f"`{arg.name}` of `{known.name}` takes {wanted}, not {node.type}"
+            label = Label(arg.span, f"`{arg.name}` is {said(wanted)}")
+            message = f"`{arg.name}` of `{known.name}` takes {said(wanted)}, not {said(node.type)}"
             labels = (label, *self.declared(given))
-            return self.error(codes.UNITS, message, given.span, env, f"this is {node.type}", labels)
+            return self.error(codes.UNITS, message, given.span, env, f"this is {said(node.type)}", labels)
         return node
 
     def retyped(self, node: ir.Node, type_: Type) -> ir.Node:

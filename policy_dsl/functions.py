@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from policy_dsl import distributions, ir, nodes
-from policy_dsl.agree import agree, is_zero
+from policy_dsl.agree import agree, is_zero, said
 from policy_dsl.diagnostics import codes
 from policy_dsl.names import did_you_mean
 from policy_dsl.scope import Env
@@ -47,11 +47,14 @@ def apply(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
         help = did_you_mean(name, (*BUILTINS, *defined))
         if name == "lognormal":
             help = "`lognormal(p50, p90)` is a value given to a prediction in a test"
-        return None if name.startswith("?") else el.error(
-            codes.UNKNOWN_FUNCTION, f"unknown function `{name}`", e.function.span, env, help=help
+        return (
+            None
+            if name.startswith("?")
+            else el.error(codes.UNKNOWN_FUNCTION, f"unknown function `{name}`", e.function.span, env, help=help)
         )
     if len(e.args) < known.least or (known.most is not None and len(e.args) > known.most):
-        return el.error(codes.ARGUMENTS, _count(name, known, len(e.args)), e.span, env, help=f"write `{known.signature}`")
+        help = f"write `{known.signature}`"
+        return el.error(codes.ARGUMENTS, _count(name, known, len(e.args)), e.span, env, help=help)
     return known.rule(el, e, env)
 
 
@@ -101,7 +104,9 @@ def _abs(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
 
 def _sqrt(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
     node = _quantity(el, e.args[0], env)
-    return None if node is None else el.make(ir.Call, quantity(node.type.dim ** Fraction(1, 2)), e.span, "sqrt", (node,))
+    if node is None:
+        return None
+    return el.make(ir.Call, quantity(node.type.dim ** Fraction(1, 2)), e.span, "sqrt", (node,))
 
 
 def _of_number(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
@@ -111,9 +116,9 @@ def _of_number(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
         return None
     if node.type.dim != NUMBER:
         name, arg = e.function.name, e.args[0]
-        message = f"`{name}` takes a plain number, not {node.type}"
+        message = f"`{name}` takes a plain number, not {said(node.type)}"
         help = f"divide by a reference, such as `{name}(request.age / 1s)`"
-        return el.error(codes.UNITS, message, arg.span, env, f"this is {node.type}", el.declared(arg), help)
+        return el.error(codes.UNITS, message, arg.span, env, f"this is {said(node.type)}", el.declared(arg), help)
     return el.make(ir.Call, quantity(), e.span, e.function.name, (node,))
 
 
@@ -125,8 +130,8 @@ def tokens_at_least_0(el: Elaborator, e: nodes.Expr, env: Env) -> ir.Node | None
     if is_zero(e):
         return el.retyped(node, quantity(TOKEN))
     if node.type != quantity(TOKEN):
-        message = f"expected tokens, found {node.type}"
-        return el.error(codes.UNITS, message, e.span, env, f"this is {node.type}", el.declared(e))
+        message = f"expected tokens, found {said(node.type)}"
+        return el.error(codes.UNITS, message, e.span, env, f"this is {said(node.type)}", el.declared(e))
     return el.make(ir.Call, node.type, e.span, "max", (node, el.make(ir.Const, node.type, e.span, 0.0)))
 
 
@@ -171,8 +176,8 @@ BUILTINS: dict[str, Builtin] = {
     "decode_time": Builtin(
         "decode_time(n)", "time to generate n tokens in the present batch", 1, 1, _time_per_token("cost.decode")
     ),
-    "swap_time": Builtin("swap_time(n)", "time to move the KV of n tokens, one way", 1, 1, _time_per_token("cost.swap")),
-    "chance": Builtin("chance(PREDICTION <= x)", "how likely a predicted value is in a range", 1, 1, distributions.chance),
+    "swap_time": Builtin("swap_time(n)", "time to move n tokens of KV, one way", 1, 1, _time_per_token("cost.swap")),
+    "chance": Builtin("chance(PREDICTION <= x)", "how likely a value is in a range", 1, 1, distributions.chance),
     "capped": Builtin("capped(PREDICTION, x)", "mean of min(value, x)", 2, 2, distributions.capped),
     "best_hold": Builtin(
         "best_hold(PREDICTION, gain, price)",

@@ -45,7 +45,9 @@ def lex(lark: Lark, source: Source) -> tuple[list[Token], list[Diagnostic]]:
     return list(_mend(lark, source, _join_units(source, lark.lex(source.text), found), found)), found
 
 
-def _error(source: Source, code: str, message: str, first: Token, help: str = "", last: Token | None = None) -> Diagnostic:
+def _error(
+    source: Source, code: str, message: str, first: Token, help: str = "", last: Token | None = None
+) -> Diagnostic:
     return Diagnostic(code, Severity.ERROR, message, span_of(source, first, last), help=help)
 
 
@@ -65,8 +67,7 @@ def _mend(lark: Lark, source: Source, tokens: Iterator[Token], found: list[Diagn
             case "BAD_WORD":
                 yield _word(lark, source, token, found)
             case "BAD_STRING":
-                found.append(_error(source, codes.STRING, "this text has no closing quote on its line", token))
-                yield token.update("STRING", str(token) + '"')
+                yield _string(source, token, found)
             case "NUMBER" | "QUANTITY" if math.isinf(literal(token)[0]):
                 found.append(_error(source, codes.NUMBER, "this number is too large", token))
                 yield token.update("QUANTITY", POISON)
@@ -95,11 +96,19 @@ def _characters(source: Source, run: list[Token], after: Token, found: list[Diag
         help = f"write `0.{after}`"
     elif text.startswith(";"):
         help = "nothing separates statements"
-    elif text.startswith("'"):
-        help = 'texts stand in double quotes: "..."'
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:20])
     found.append(_error(source, codes.CHARACTER, f"the language has no `{shown}`", run[0], help, run[-1]))
     return token
+
+
+def _string(source: Source, token: Token, found: list[Diagnostic]) -> Token:
+    """A text in single quotes is one all the same; without its closing quote it may have eaten anything."""
+    if token[0] == "'" and token.endswith("'") and len(token) > 1:
+        help = f'write "{token[1:-1]}"'
+        found.append(_error(source, codes.STRING, "texts stand in double quotes", token, help))
+        return token.update("STRING", '"' + token[1:-1] + '"')
+    found.append(_error(source, codes.STRING, "this text has no closing quote on its line", token))
+    return token.update("STRING", POISON + str(token))
 
 
 def _word(lark: Lark, source: Source, token: Token, found: list[Diagnostic]) -> Token:
@@ -158,7 +167,9 @@ def _joined(source: Source, window: list[Token], found: list[Diagnostic]) -> lis
             and not (rest and rest[0].type == "COLON")
         ):
             whole = number + unit
-            found.append(_error(source, codes.NUMBER, "a quantity is written without a space", number, f"write `{whole}`", unit))
-            joined = Token("QUANTITY", whole, number.start_pos, number.line, number.column, unit.end_line, unit.end_column)
+            message, help = "a quantity is written without a space", f"write `{whole}`"
+            found.append(_error(source, codes.NUMBER, message, number, help, unit))
+            joined = Token("QUANTITY", whole, number.start_pos, number.line, number.column)
+            joined.end_line, joined.end_column, joined.end_pos = unit.end_line, unit.end_column, unit.end_pos
             return [joined, *rest]
     return window

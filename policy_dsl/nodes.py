@@ -118,9 +118,7 @@ class Match(Syntax):
     cases: tuple[Case, ...]
 
 
-Expr = (
-    Number | Text | Truth | HandlingWord | Foreseen | Name | Path | Prefix | Infix | Member | Apply | Cond | Match
-)
+Expr = Number | Text | Truth | HandlingWord | Foreseen | Name | Path | Prefix | Infix | Member | Apply | Cond | Match
 Pattern = Text | HandlingWord | Anything
 
 
@@ -358,6 +356,9 @@ class ExpectTrue:
     span: Span = field(repr=False)
 
 
+CheckedStep = Given | ExpectRank | ExpectCall | ExpectTrue
+
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """A checked `test` statement. All `Given` steps hold for all expectations: their order doesn't matter."""
@@ -365,5 +366,5 @@ class Test:
     __test__ = False  # no test of pytest
 
     name: str
-    steps: tuple[Given | ExpectRank | ExpectCall | ExpectTrue, ...]
+    steps: tuple[CheckedStep, ...]
     span: Span = field(repr=False)

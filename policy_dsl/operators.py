@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from policy_dsl import ir, nodes
-from policy_dsl.agree import agree, is_zero
+from policy_dsl.agree import agree, is_zero, said
 from policy_dsl.diagnostics import codes
 from policy_dsl.scope import Env
 from policy_dsl.types import BOOL, INSTANT, TEXT, Kind, Type, quantity
@@ -110,9 +110,9 @@ def _power(el: Elaborator, e: nodes.Infix, env: Env) -> ir.Node | None:
         return el.make(ir.Binary, quantity(base.type.dim**literal), e.span, "^", base, exponent)
     for side, node in ((e.left, base), (e.right, exponent)):
         if node.type.dim != NUMBER:
-            message = f"a power with a computed exponent takes plain numbers, not {node.type}"
+            message = f"a power with a computed exponent takes plain numbers, not {said(node.type)}"
             help = "divide by a reference, such as `request.age / 1s`, or write the exponent as a number"
-            return el.error(codes.EXPONENT, message, side.span, env, f"this is {node.type}", help=help)
+            return el.error(codes.EXPONENT, message, side.span, env, f"this is {said(node.type)}", help=help)
     return el.make(ir.Binary, quantity(), e.span, "^", base, exponent)
 
 
@@ -143,7 +143,8 @@ def _comparison(el: Elaborator, e: nodes.Infix, env: Env) -> ir.Node | None:
     kind = sides[0].type.kind
     if kind is Kind.TEXT or (e.op not in ("==", "!=") and kind not in (Kind.QUANTITY, Kind.INSTANT)):
         help = 'compare a text with one in quotes: `call.tool == "bash"`' if kind is Kind.TEXT else "use `==` or `!=`"
-        return el.error(codes.WRONG_TYPE, f"`{e.op}` does not compare two values of type {kind.value}", e.span, env, help=help)
+        message = f"`{e.op}` does not compare two values of type {kind.value}"
+        return el.error(codes.WRONG_TYPE, message, e.span, env, help=help)
     return el.make(ir.Binary, BOOL, e.span, e.op, *sides)
 
 
@@ -172,8 +173,8 @@ def _subject(el: Elaborator, e: nodes.Expr, env: Env) -> ir.Node | None:
 def member(el: Elaborator, e: nodes.Member, env: Env) -> ir.Node | None:
     """`call.tool in ["bash", "web_*"]`."""
     subject = _subject(el, e.subject, env)
-    good = all([pattern_is_good(el, p, env) for p in e.patterns])
-    if subject is None or not good:
+    good = [pattern_is_good(el, p, env) for p in e.patterns]
+    if subject is None or not all(good):
         return None
     return el.make(ir.TextIs, BOOL, e.span, subject, tuple(p.value for p in e.patterns))
 

@@ -22,7 +22,7 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 from policy_dsl import nodes
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Severity, Source, Span
-from policy_dsl.lexer import lex, span_of
+from policy_dsl.lexer import POISON, lex, span_of
 from policy_dsl.recovery import LATER_STATEMENTS, STATEMENTS, explain, later, not_a_statement, split
 from policy_dsl.tree import ToNodes
 
@@ -99,7 +99,8 @@ def header(source: Source) -> list[Diagnostic]:
         if good[1] != str(VERSION):
             return [_error(codes.HEADER, f"this is lamps {VERSION}; it does not know version {good[1][:20]}", span)]
         return []
-    return [_error(codes.HEADER, "the file is empty; a policy begins with the line `lamps 1`", Span(source, 1, 1, 1, 2))]
+    message = "the file is empty; a policy begins with the line `lamps 1`"
+    return [_error(codes.HEADER, message, Span(source, 1, 1, 1, 2))]
 
 
 def _error(code: str, message: str, span: Span) -> Diagnostic:
@@ -109,16 +110,18 @@ def _error(code: str, message: str, span: Span) -> Diagnostic:
 def _statement(lark: Lark, source: Source, piece: list[Token], found: list[Diagnostic]) -> nodes.Statement:
     """One statement. After a finding of the lexer in it, what that does to the grammar is no news."""
     readable = [t for t in piece if t.type != "BAD_CHARACTER"]
+    whole = len(readable) == len(piece) and not any(t.type == "STRING" and t.startswith(POISON) for t in piece)
     if readable and readable[0] in LATER_STATEMENTS:
         found.append(later(source, readable[0]))
-    elif readable and readable[0] not in STATEMENTS and len(readable) == len(piece):
-        found.append(not_a_statement(source, piece))
+    elif readable and readable[0] not in STATEMENTS:
+        if whole:
+            found.append(not_a_statement(source, piece))
     elif readable:
         interactive = lark.parse_interactive(start="item")
         at = _feed(interactive, readable)
         if at is None:
             return ToNodes(source).transform(interactive.feed_eof(readable[-1]))  # type: ignore[no-any-return]
-        if len(readable) == len(piece):
+        if whole:
             found.extend(_explained(lark, source, readable, at))
     name = readable[1] if len(readable) > 1 and readable[1].type == "NAME" else ""
     return nodes.Broken(span_of(source, piece[0], piece[-1]), str(piece[0]), str(name))

@@ -52,7 +52,9 @@ def split(tokens: list[Token]) -> Iterator[list[Token]]:
 
 
 def _begins(token: Token) -> bool:
-    return token.type == str(token).upper() and token in STATEMENTS or token.type == "LATER" and token in LATER_STATEMENTS
+    """Whether a word begins a statement: as a word of its own type, so that no text or name does."""
+    own = token.type == token.upper() and token in STATEMENTS
+    return own or (token.type == "LATER" and token in LATER_STATEMENTS)
 
 
 def _closing(tokens: list[Token]) -> dict[int, int]:
@@ -98,6 +100,12 @@ def explain(source: Source, piece: list[Token], at: int, accepts: Set[str]) -> D
         return _error(codes.RESERVED, f"`{token}` is a reserved word; choose another name", span)
     if for_a_name and token.type == "PATH" and before in ("let", "param", "policy"):
         return _error(codes.SYNTAX, "a name has no dots", span, f"write `{token.replace('.', '_')}`")
+    brace = unclosed(piece)
+    if token.type == "RBRACE" and "$END" in accepts:
+        return _error(codes.UNCLOSED, "no `{` is open here", span)
+    if brace is not None and "RBRACE" in accepts and token.line != before.line:
+        label = Label(span_of(source, brace), "opened here")
+        return _error(codes.UNCLOSED, "expected `}` before this", span, labels=(label,))
     if "$END" in accepts and token.type == "NAME" and token.line != before.line:
         near = did_you_mean(token, (*STATEMENTS, *LATER_STATEMENTS))
         if near:
@@ -131,8 +139,6 @@ def _advice(token: Token, before: Token, accepts: Set[str]) -> str:
             return "a power is written `x ^ 3`"
         case "NAME" | "DIRECTION" if token in _ASCENDING and "COMMA" in accepts:
             return "a direction stands before its key: `rank highest X`"
-        case "RBRACE" if "PLUS" not in accepts and "RBRACE" not in accepts and accepts == {"$END"}:
-            return "no `{` is open here"
     if accepts == {"ELSE"}:
         return "an `if` needs both branches: `if A { X } else { Y }`"
     return ""
