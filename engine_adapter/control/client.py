@@ -44,7 +44,9 @@ def fetch_status_text(url: str = DEFAULT_URL, key: str | None = None, timeout_s:
     except httpx.InvalidURL as problem:
         raise Unreachable(f"{url} is not a URL: {problem}") from problem
     except httpx.TimeoutException as problem:
-        raise Unreachable(f"{base} did not answer within {timeout_s:g} s", "it may still be busy: try again") from problem
+        raise Unreachable(
+            f"{base} did not answer within {timeout_s:g} s", "it may still be busy: try again"
+        ) from problem
     except httpx.HTTPError as problem:
         raise Unreachable(f"nothing answers at {base} ({problem})", "start a server with `lamps serve`") from problem
     match answer.status_code:
@@ -54,9 +56,7 @@ def fetch_status_text(url: str = DEFAULT_URL, key: str | None = None, timeout_s:
             wrong = "the API key is wrong" if key else "the server asks for an API key"
             raise Unreachable(f"{base}: {wrong}", "give it with --api-key or LAMPS_API_KEY")
         case HTTPStatus.NOT_FOUND:
-            raise Unreachable(
-                f"{base} answers, but it is not scheduled by lamps", "`lamps serve` starts one that is"
-            )
+            raise Unreachable(f"{base} answers, but it is not scheduled by lamps", "`lamps serve` starts one that is")
         case code:
             raise Unreachable(f"{base} answered with status {code}: {_message(answer)}")
 

@@ -9,6 +9,7 @@ costs that decision only, is counted, and the built-in answer stands (arrival or
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Runtime:
         self._read_call = reader_of(policy.call_keys)
         self._snapshot: Mapping[str, float | bool] | None = None
         self._epoch = costs.epoch
+        self._last_arrival = -math.inf
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -105,7 +107,7 @@ class Runtime:
             session=session,
             hints=hints,
             forecast=self.predictor.forecast(session, hints, hints.may_call, prompt_tokens, arrival.max_tokens),
-            arrival=now,
+            arrival=self._arrival_instant(now),
             prompt_tokens=prompt_tokens,
             block_size=self.engine.facts.block_size,
             may_call=hints.may_call,
@@ -117,6 +119,11 @@ class Runtime:
         self.turns[arrival.id] = turn
         self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
         return turn
+
+    def _arrival_instant(self, now: float) -> float:
+        """*now*, or just after the last arrival: ties in rank go by arrival, so no two are the same."""
+        self._last_arrival = max(now, math.nextafter(self._last_arrival, math.inf))
+        return self._last_arrival
 
     def enqueue(self, request_id: str) -> None:
         """The request waits (again)."""
@@ -138,8 +145,11 @@ class Runtime:
 
     def dequeue(self, request_id: str) -> None:
         """The request waits no longer (admitted, skipped for now, or gone)."""
-        turn = self.turns[request_id]
-        turn.promoted = self.table.remove(request_id) or turn.promoted
+        promoted = self.table.remove(request_id)
+        turn = self.turns.get(request_id)
+        if turn is None:
+            return  # vLLM may free a request first: preempted, and stopped by output that was in flight
+        turn.promoted |= promoted
         now = self.engine.clock()
         turn.waited_s, turn.waited_steps = turn.waited(now), turn.steps_waited(self.step)
         turn.waiting_since = None

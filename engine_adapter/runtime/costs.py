@@ -22,8 +22,11 @@ CLIP = 4.0
 REFUTED = 6
 _FORGET_PAST = 1e3
 SMOOTHING = 1.0 / 16.0  # of the step time and of the present batch
-MOVED = 0.10  # a cost that moved by more is published anew, ...
-SETTLE_STEPS = 16  # ... but not sooner than so many steps after the last time
+# A cost that moved by more than MOVED is published anew, SETTLE_STEPS after the last time; one that moved by more
+# than MOVED_FAR after FEW_STEPS. Publishing makes every waiting row be computed again (15 ms for 100,000), so
+# that happens in less than one step in a hundred.
+MOVED, SETTLE_STEPS = 0.10, 128
+MOVED_FAR, FEW_STEPS = 0.50, 16
 # A prefill_context below this share of prefill is nothing at 10,000 tokens of context.
 _NEGLIGIBLE_PER_TOKEN = 1e-5
 
@@ -55,14 +58,14 @@ class Costs:
 
 
 class CostModel:
-    """Fits as it is told of steps. `costs` changes only when one moved by over 10 %: then `epoch` grows."""
+    """Fits as it is told of steps. `costs` changes only when one moved enough: then `epoch` grows."""
 
     def __init__(self, start: Costs | None = None) -> None:
         self.costs = start or Costs()
         self.epoch = 0
         self.step_time_s = self.costs.decode_s_per_tok
         self.steps = 0
-        self._published_at = -SETTLE_STEPS
+        self._published_at = 0
         # Coefficients, and normal equations with a few steps' worth of belief in the start values.
         # A step has weight 1/predicted^2, in units of s^-2: these are steps of 1 decode, 256 prefilled.
         base = 0.9 * self.costs.decode_s_per_tok
@@ -103,8 +106,9 @@ class CostModel:
         if sample.decode_seqs:
             self._batch = [mean + SMOOTHING * (x - mean) for mean, x in zip(self._batch, terms, strict=True)]
         self.steps += 1
-        if self.steps - self._published_at >= SETTLE_STEPS:
-            self._publish()
+        settled = self.steps - self._published_at
+        if settled >= FEW_STEPS:
+            self._publish(MOVED if settled >= SETTLE_STEPS else MOVED_FAR)
 
     def state(self) -> dict[str, float]:
         """What is worth keeping across restarts."""
@@ -152,13 +156,14 @@ class CostModel:
     def _decode(self) -> float:
         return sum(c * x for c, x in zip(self._fit, self._batch, strict=True))
 
-    def _publish(self) -> None:
+    def _publish(self, share: float) -> None:
+        """Publish the costs if one moved by more than *share*."""
         costs, fit = self.costs, self._fit
         prefill, area, decode = fit[_PREFILL], fit[_AREA], self._decode()
         if (
-            _moved(costs.prefill_s_per_tok, prefill, 0.0)
-            or _moved(costs.prefill_context_s_per_tok2, area, _NEGLIGIBLE_PER_TOKEN * prefill)
-            or _moved(costs.decode_s_per_tok, decode, 0.0)
+            _moved(costs.prefill_s_per_tok, prefill, share, 0.0)
+            or _moved(costs.prefill_context_s_per_tok2, area, share, _NEGLIGIBLE_PER_TOKEN * prefill)
+            or _moved(costs.decode_s_per_tok, decode, share, 0.0)
         ):
             self.costs = Costs(prefill, area, decode, costs.swap_s_per_tok)
             self.epoch += 1
@@ -181,5 +186,5 @@ def _terms(sample: StepSample) -> tuple[float, float, float, float, float]:
     )
 
 
-def _moved(old: float, new: float, negligible: float) -> bool:
-    return abs(new - old) > max(MOVED * old, negligible)
+def _moved(old: float, new: float, share: float, negligible: float) -> bool:
+    return abs(new - old) > max(share * old, negligible)

@@ -10,8 +10,10 @@ import http.client
 import os
 import re
 import socket
+import ssl
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,23 +103,21 @@ def serve(plan: Plan) -> None:
     os.environ.update(environment(plan, folder))
     verbose = "VLLM_LOGGING_LEVEL" in os.environ
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    args = compat_api.parse_serve_args(plan.flags, *_defaults(plan, name, folder))
-    args.additional_config = merged_config(plan, args.additional_config)
     started = time.monotonic()
     with kept_back() as log:
         if verbose:
             log.release()
         log.say(f"lamps: starting vLLM {_release()} with {name} ...")
+        args = _parsed(plan, name, folder, log)
         if not args.headless and not args.uds:
-            _announce_when_ready(plan, log, started, name)
+            _announce_when_ready(plan, args, log, started, name)
         try:
             compat_api.serve(args)
-        except KeyboardInterrupt:
-            raise
-        except (Exception, SystemExit) as failure:
-            if isinstance(failure, SystemExit) and failure.code in (0, None):
-                return
-            raise _explained(failure, log.lines()) from failure
+        except SystemExit as leaving:
+            if leaving.code not in (0, None):
+                raise _explained(leaving, log) from leaving
+        except Exception as failure:
+            raise _explained(failure, log) from failure
 
 
 def check_engine() -> None:
@@ -200,6 +200,24 @@ def merged_config(plan: Plan, given: Any) -> Any:
     return {**given, "lamps": {**settings, **given.get("lamps", {})}}
 
 
+def _parsed(plan: Plan, name: str, folder: Path | None, log: StartLog) -> Namespace:
+    """vLLM's arguments. What its parser prints (help, its errors) is the user's to see."""
+    try:
+        args = compat_api.parse_serve_args(plan.flags, *_defaults(plan, name, folder))
+    except SystemExit:
+        log.show()
+        raise
+    except (ValueError, TypeError, KeyError, AssertionError, OSError) as problem:
+        raise LaunchError(f"vLLM refuses the flags: {problem}") from problem
+    if args.model_tag is not None or args.model != str(folder or name):
+        raise LaunchError(
+            f"the model {args.model_tag or args.model} stands among vLLM's flags",
+            "name it first, as in `lamps serve MODEL --flag ...`, or with --model",
+        )
+    args.additional_config = merged_config(plan, args.additional_config)
+    return args
+
+
 def _defaults(plan: Plan, name: str, folder: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Defaults in place of vLLM's, for every platform and for the CPU. Any flag wins over them."""
     common: dict[str, Any] = {"model": str(folder or name), "host": plan.host, "port": plan.port}
@@ -213,24 +231,30 @@ def _defaults(plan: Plan, name: str, folder: Path | None) -> tuple[dict[str, Any
     return common, {"enforce_eager": True, "block_size": CPU_BLOCK_SIZE}
 
 
-def _announce_when_ready(plan: Plan, log: StartLog, started: float, name: str) -> None:
+def _announce_when_ready(plan: Plan, args: Namespace, log: StartLog, started: float, name: str) -> None:
     """Say so, once, when the server answers; from a daemon thread, since vLLM keeps this one."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(plan.host, plan.host)
-    shown = f"[{plan.host}]" if ":" in plan.host else plan.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(args.host, args.host)
+    scheme = "https" if args.ssl_certfile else "http"
+    url = f"{scheme}://[{args.host}]:{args.port}" if ":" in args.host else f"{scheme}://{args.host}:{args.port}"
 
     def watch() -> None:
-        while not _is_healthy(host, plan.port):
+        while not _is_healthy(scheme, host, args.port):
             time.sleep(READY_POLL_S)
         by = f"policy {plan.policy.name} (revision {plan.policy.revision})" if plan.policy else "vLLM's own scheduler"
         took = time.monotonic() - started
         log.release()
-        log.say(f"lamps: {name} with {by} on http://{shown}:{plan.port}/v1, ready after {took:.0f} s")
+        log.say(f"lamps: {name} with {by} on {url}/v1, ready after {took:.0f} s")
 
     threading.Thread(target=watch, name="lamps-ready", daemon=True).start()
 
 
-def _is_healthy(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=2)
+def _is_healthy(scheme: str, host: str, port: int) -> bool:
+    connection = (
+        http.client.HTTPConnection(host, port, timeout=2)
+        if scheme == "http"
+        # It is our own server that is asked, and only whether it is up: its certificate names some other host.
+        else http.client.HTTPSConnection(host, port, timeout=2, context=ssl._create_unverified_context())
+    )
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -240,16 +264,19 @@ def _is_healthy(host: str, port: int) -> bool:
         connection.close()
 
 
-def _explained(failure: BaseException, log: list[str]) -> LaunchError:
+def _explained(failure: BaseException, log: StartLog) -> LaunchError:
     """The cause of *failure* in a sentence where the log or the failure shows a known one, else the log's end."""
-    text = "\n".join([*log, str(failure)])
+    if log.released:
+        return LaunchError(f"the server stopped: {failure}", "the log above says why")
+    lines = log.lines()
+    text = "\n".join([*lines, str(failure)])
     for pattern, sentence, advice in _CAUSES:
         if match := re.search(pattern, text, re.DOTALL):
             groups = list(match.groups(default=""))
             if len(groups) == 4:
                 groups[3] = f" {groups[3]}" if groups[3] else ""
             return LaunchError(sentence.format(*groups), advice.format(*groups))
-    errors = [line for line in log if re.search(r"\b(ERROR|Error)\b", line)] or log
+    errors = [line for line in lines if re.search(r"\b(ERROR|Error)\b", line)] or lines
     return LaunchError(f"vLLM did not start: {failure}", "\n".join(["the end of its log:", *errors[-25:]]))
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 KEPT_LINES = 4000
 # Said by vLLM at warning level whenever it is stopped.
-_FAREWELLS = (b"[shutdown]", b"resource_tracker", b"_warnings.warn('resource_tracker", b"warnings.warn('resource_tracker")
+_FAREWELLS = (b"[shutdown]", b"resource_tracker")
 
 
 class StartLog:
@@ -41,6 +41,16 @@ class StartLog:
         with self._lock:
             self._released = True
             self._kept.clear()
+
+    @property
+    def released(self) -> bool:
+        return self._released
+
+    def show(self) -> None:
+        """Print what was kept, and the rest from now on."""
+        for line in self.lines():
+            self.say(line)
+        self.release()
 
     def lines(self) -> list[str]:
         """What was kept so far, once nothing more arrives for a moment."""

@@ -14,7 +14,11 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler, lamps_scheduler
 from tests.engine.stepping import Clock, Stepper, make_scheduler, vllm_config
 
-KEEP = 'lamps 1\npolicy keep "always preserve"\nrank request.arrival\non call preserve\n'
+KEEP = """lamps 1
+policy keep "preserve for tools, not for people"
+rank request.arrival
+on call if call.tool == "user" { discard } else { preserve }
+"""
 Make = Callable[..., Stepper]
 
 
@@ -204,11 +208,12 @@ def test_the_provisional_hold_is_short(make: Make) -> None:
     assert status(engine)["pins"]["count"] == 0
     engine.scheduler.lamps_command("verdict", json.dumps({"turn": "t1", "outcome": "call", "tools": ["ls"]}))
     assert counters(engine)["verdicts.late"] == 1
-    assert (status(engine)["paused"][0]["tool"], status(engine)["paused"][0]["handling"]) == ("ls", "discard")
+    paused = next(p for p in status(engine)["paused"] if p["session"] == "s")
+    assert (paused["tool"], paused["handling"]) == ("ls", "discard")
 
 
 def test_preserve_for_a_time_then_discard(make: Make) -> None:
-    engine = make(KEEP.replace("on call preserve", "on call preserve for 2s then discard"))
+    engine = make(KEEP.replace("{ preserve }", "{ preserve for 2s then discard }"))
     engine.add("turn1", prompt(1, 100), 4, session="s", lamps_call_tool="x")
     engine.run()
     engine.clock.now += 1.9
@@ -267,8 +272,8 @@ def test_a_failing_rule_costs_that_decision_only(make: Make, monkeypatch: pytest
     def fail(*args: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(type(engine.scheduler.lamps.policy.scalar), "on_call", fail)
-    monkeypatch.setattr(type(engine.scheduler.lamps.policy.batch), "rank", fail)
+    monkeypatch.setattr(engine.scheduler.lamps.policy.scalar, "on_call", fail)
+    monkeypatch.setattr(engine.scheduler.lamps.policy.batch, "rank", fail)
     for n in (3, 1, 2):
         engine.add(f"r{n}", prompt(n, 100), 4, session=f"s{n}", lamps_call_tool="x")
     engine.run()

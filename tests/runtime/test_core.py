@@ -45,7 +45,7 @@ def world() -> World:
 @pytest.fixture
 def runtime_of(world: World) -> Callable[[str], Runtime]:
     def make(rules: str) -> Runtime:
-        loaded = load_text(f'lamps 1\npolicy test "a test"\n{rules}\n')
+        loaded = load_text(f'lamps 1\npolicy tried "a test"\n{rules}\n')
         assert loaded.policy is not None, loaded.diagnostics
         return Runtime(compile_policy(loaded.policy, loaded.source), world.engine(), Predictor(), CostModel())
 
