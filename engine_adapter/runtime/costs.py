@@ -7,13 +7,15 @@ squares with forgetting; one round of coordinate descent per step, over the term
 
 Robust by two means: each step's time is brought within a factor `CLIP` of what was predicted, so
 that a compile pause or an idle gap counts as one slow step; and errors count relative to the
-prediction, so that one long prefill doesn't outweigh a hundred decode steps. When `REFUTED` steps
+prediction, so that one long prefill doesn't outweigh a hundred decode steps. The first steps are
+kept until their median tells how fast the engine is, compared with the start values. When `REFUTED` steps
 in a row needed clipping, it is the fit that is wrong: the past is as good as forgotten.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -66,20 +68,12 @@ class CostModel:
         self.step_time_s = self.costs.decode_s_per_tok
         self.steps = 0
         self._published_at = 0
-        # Coefficients, and normal equations with a few steps' worth of belief in the start values.
-        # A step has weight 1/predicted^2, in units of s^-2: these are steps of 1 decode, 256 prefilled.
-        base = 0.9 * self.costs.decode_s_per_tok
-        self._fit = [base, self.costs.prefill_s_per_tok, self.costs.prefill_context_s_per_tok2, 0.01 * base, 0.0]
-        weight = 1.0 / self.costs.decode_s_per_tok**2
-        sizes = (1.0, 256.0, 256.0 * 256.0, 8.0, 8192.0)
-        self._normal = [[0.0] * 5 for _ in range(5)]
-        self._target = [0.0] * 5
-        for i, size in enumerate(sizes):
-            self._normal[i][i] = weight * size * size * _BELIEF
-            self._target[i] = self._normal[i][i] * self._fit[i]
         self._clipped = 0  # steps in a row
         self._grown = 1.0  # weight of the newest step; older ones shrink by its growing
         self._batch = [1.0, 0.0, 0.0, 1.0, 0.0]  # mean terms of recent steps that decoded
+        self._first: list[StepSample] | None = []  # until there are enough for the engine's speed
+        base = 0.9 * self.costs.decode_s_per_tok
+        self._believe([base, self.costs.prefill_s_per_tok, self.costs.prefill_context_s_per_tok2, 0.01 * base, 0.0])
 
     def predict(self, sample: StepSample) -> float:
         """Time of such a step, seconds."""
@@ -89,11 +83,14 @@ class CostModel:
         """Learn from one step. A time that isn't finite and positive, or a step without work, is ignored."""
         if not 0.0 < sample.step_s < math.inf or (sample.prefill_tokens <= 0 and sample.decode_seqs <= 0):
             return
+        if self._first is not None:
+            self._first.append(sample)
+            if len(self._first) == FEW_STEPS:
+                self._find_speed(self._first)
+            return
         terms = _terms(sample)
-        fit = self._fit
-        predicted = max(sum([c * x for c, x in zip(fit, terms, strict=True)]), 1e-6)
+        predicted = max(sum([c * x for c, x in zip(self._fit, terms, strict=True)]), 1e-6)
         seconds = min(max(sample.step_s, predicted / CLIP), predicted * CLIP)
-        self.step_time_s += SMOOTHING * (seconds - self.step_time_s)
         if seconds == sample.step_s:
             self._clipped = 0
         else:
@@ -102,7 +99,8 @@ class CostModel:
                 self._clipped = 0
                 self._grown *= _FORGET_PAST
                 seconds = sample.step_s
-        self._learn(terms, seconds, max(predicted, seconds))
+        self.step_time_s += SMOOTHING * (seconds - self.step_time_s)
+        self._learn(terms, seconds, max(predicted, sample.step_s))
         if sample.decode_seqs:
             self._batch = [mean + SMOOTHING * (x - mean) for mean, x in zip(self._batch, terms, strict=True)]
         self.steps += 1
@@ -132,6 +130,24 @@ class CostModel:
         return CostModel(replace(Costs(), **known))
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _find_speed(self, first: list[StepSample]) -> None:
+        """Bring the start values to this engine's speed, then learn from its first steps."""
+        ratio = statistics.median(sample.step_s / self.predict(sample) for sample in first)
+        self.step_time_s = statistics.median(sample.step_s for sample in first)
+        self._first = None
+        self._believe([ratio * c for c in self._fit])
+        for sample in first:
+            self.observe(sample)
+
+    def _believe(self, fit: list[float]) -> None:
+        """Start from these coefficients, as if half a step of each kind had shown them (sizes of such steps below)."""
+        self._fit = fit
+        self._normal = [[0.0] * 5 for _ in range(5)]
+        self._target = [0.0] * 5
+        for i, size in enumerate((1.0, 256.0, 256.0 * 256.0, 8.0, 8192.0)):
+            self._normal[i][i] = 0.5 * (size / fit[_BASE]) ** 2
+            self._target[i] = self._normal[i][i] * fit[i]
 
     def _learn(self, terms: tuple[float, ...], seconds: float, scale_s: float) -> None:
         self._grown /= FORGET
@@ -170,8 +186,6 @@ class CostModel:
             self._published_at = self.steps
 
 
-# Start values count as much as this many steps.
-_BELIEF = 0.5
 # A minute a token: no engine.
 _ABSURD_S = 60.0
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine_adapter.runtime.costs import SETTLE_STEPS, CostModel, Costs, StepSample
+from engine_adapter.runtime.costs import FEW_STEPS, CostModel, Costs, StepSample
 
 # base, prefill, prefill_context, decode, context: a GPU, two CPUs, one of them absurdly slow.
 GPU = (0.015, 4e-5, 1e-9, 1e-4, 2e-8)
@@ -111,9 +111,9 @@ def test_an_epoch_means_that_a_cost_moved() -> None:
             for a, b in ((old.prefill_s_per_tok, new.prefill_s_per_tok), (old.decode_s_per_tok, new.decode_s_per_tok))
         ]
         assert max(changes) > 0.1 or old.prefill_context_s_per_tok2 != new.prefill_context_s_per_tok2
-        assert step - last >= SETTLE_STEPS or last == 0
+        assert step - last >= FEW_STEPS or last == 0
         seen[model.epoch], last = new, step
-    assert 0 < model.epoch < 60
+    assert 0 < model.epoch < 15
 
 
 def test_a_steady_engine_publishes_once_and_rests() -> None:
