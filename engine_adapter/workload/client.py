@@ -165,9 +165,12 @@ class Client:
         return {key: totals[name] for key, name in COUNTERS.items() if name in totals}
 
     async def turn(
-        self, model: str, prompt: Sequence[int], output: int, session: str, xargs: Mapping[str, str | float]
+        self, model: str, prompt: Sequence[int], output: int, session: str, salt: str, xargs: Mapping[str, str | float]
     ) -> Answer:
-        """Generate exactly *output* tokens after *prompt*. Raises TurnError when the server doesn't."""
+        """Generate exactly *output* tokens after *prompt*. Raises TurnError when the server doesn't.
+
+        Prefixes are found again only by requests of the same *salt*.
+        """
         body = {
             "model": model,
             "prompt": prompt,
@@ -176,6 +179,7 @@ class Client:
             "ignore_eos": True,
             "temperature": 0.0,
             "session_id": session,
+            "cache_salt": salt,
             "stream": True,
             "stream_options": {"include_usage": True},
             "stream_interval": self._stream_interval,

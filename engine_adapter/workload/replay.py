@@ -7,6 +7,7 @@ session that fails is a result, not an exception; a server that dies ends the ru
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,6 +96,8 @@ class _Run:
         self._config = config
         self._client = client
         self._server = server
+        # Names and cached prefixes of this run alone: the same load again, on the same server, starts as cold.
+        self._salt = secrets.token_hex(8)
         self._gone = asyncio.Event()
         self._began = time.perf_counter()
         self.results: tuple[SessionResult, ...] = ()
@@ -143,7 +146,8 @@ class _Run:
             result.turns.append(record)
             told = xargs(arrival.session, index, self._config.hints)
             try:
-                answer = await self._client.turn(self._server.model, prompt, turn.output, arrival.name, told)
+                session = f"{self._salt}-{arrival.name}"
+                answer = await self._client.turn(self._server.model, prompt, turn.output, session, self._salt, told)
             except TurnError as failure:
                 result.error = str(failure)
                 if isinstance(failure, ConnectionFailed) and not await self._client.alive():

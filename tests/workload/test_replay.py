@@ -36,6 +36,18 @@ def test_every_turn_is_sent_as_the_trace_says(trace_file: Path) -> None:
         assert first["ignore_eos"] is True
 
 
+def test_the_same_load_again_meets_no_session_and_no_prefix_of_the_first(trace_file: Path) -> None:
+    trace = load_trace(trace_file)
+    with serving(FakeServer()) as fake:
+        for _ in range(2):
+            run_bench(BenchConfig(fake.url, trace, FAST))
+    once, again = fake.asked[:20], fake.asked[20:]
+    assert {tuple(body["prompt"]) for body in once} == {tuple(body["prompt"]) for body in again}
+    assert not {body["session_id"] for body in once} & {body["session_id"] for body in again}
+    assert len({body["cache_salt"] for body in once}) == 1
+    assert {body["cache_salt"] for body in once} != {body["cache_salt"] for body in again}
+
+
 def test_latencies_are_those_of_the_server_and_the_tools(trace_file: Path) -> None:
     with serving(FakeServer(delay_s=0.2)) as fake:
         result = run_bench(BenchConfig(fake.url, load_trace(trace_file), Load(rate=100, gap_scale=2)))
