@@ -41,7 +41,7 @@ def agree(el: Elaborator, verb: str, sides: Sequence[Side], env: Env) -> list[ir
             same.append(node)
         else:
             a, b = said(first.type), said(node.type)
-            labels = (Label(model.span, f"this is {a}"), *el.declared(model, e))
+            labels = (Label(model.span, f"this is {a}"), *el.declared(env, model, e))
             help = _hint(first.type, node.type)
             el.error(codes.UNITS, f"cannot {verb} {a} and {b}", e.span, env, f"this is {b}", labels, help)
             return None

@@ -15,6 +15,7 @@ from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Label, Source, Span
 from policy_dsl.elaborate import Elaborator, TooLarge
 from policy_dsl.functions import BUILTINS
+from policy_dsl.inlining import define
 from policy_dsl.lexer import POISON
 from policy_dsl.names import did_you_mean
 from policy_dsl.rows import reads
@@ -92,7 +93,7 @@ class _Checker:
         decision = self._decide()
         for definition in self.definitions.values():
             with suppress(TooLarge):
-                self.el.define(definition)
+                define(self.el, definition)
         rank, promote, limits = self._rank(), self._promote(), self._limits()
         handling = self.el.handling
         if self.el.found or title is None or decision is None or rank is None or handling is None:

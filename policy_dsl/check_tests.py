@@ -185,7 +185,7 @@ def _number(el: Elaborator, e: nodes.Expr, signal: Signal, env: Env) -> float | 
 
 
 def _named(type_: Type) -> str:
-    return {TEXT: 'a text: "..."', BOOL: "true or false", INSTANT: "an instant, in seconds"}.get(type_, str(type_))
+    return {TEXT: 'a text: "..."', BOOL: "true or false", INSTANT: "an instant, in seconds"}.get(type_, said(type_))
 
 
 def _lognormal(el: Elaborator, e: nodes.Apply, signal: Signal, env: Env) -> nodes.Lognormal | None:
@@ -230,10 +230,10 @@ def _expect_call(el: Elaborator, step: nodes.ExpectCallSyntax, env: Env) -> node
     if act is None:
         return None
     holds = []
-    for hold in act.holds:
+    for hold, link in zip(act.holds, step.action.links, strict=True):
         lasts = None if hold.lasts is None else constant(hold.lasts)
-        if hold.lasts is not None and lasts is None:
-            el.error(codes.NOT_CONSTANT, "an expected duration is a constant", hold.lasts.span, env)
+        if link.lasts is not None and lasts is None:
+            el.error(codes.NOT_CONSTANT, "an expected duration is a constant", link.lasts.span, env)
         holds.append((hold.handling, lasts))
     return nodes.ExpectCall(name, tuple(holds), step.span)
 

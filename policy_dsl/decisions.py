@@ -76,7 +76,7 @@ def _duration(el: Elaborator, e: nodes.Expr, env: Env) -> ir.Node | None:
     if node.type.kind is not Kind.QUANTITY:
         return el.wrong(e, node, "a duration", env)
     message = f"expected a duration, found {said(node.type)}"
-    return el.error(codes.UNITS, message, e.span, env, f"this is {said(node.type)}", el.declared(e))
+    return el.error(codes.UNITS, message, e.span, env, f"this is {said(node.type)}", el.declared(env, e))
 
 
 def _least(el: Elaborator, d: nodes.LeastOf, env: Env) -> ir.Pick | None:

@@ -10,10 +10,10 @@ import math
 from typing import TYPE_CHECKING
 
 from policy_dsl import ir, nodes
-from policy_dsl.agree import agree, is_zero
+from policy_dsl.agree import agree, is_zero, said
 from policy_dsl.catalogue import SIGNALS
 from policy_dsl.diagnostics import codes
-from policy_dsl.diagnostics.model import Span
+from policy_dsl.diagnostics.model import Label, Span
 from policy_dsl.scope import Env
 from policy_dsl.types import BOOL, quantity
 
@@ -130,8 +130,9 @@ def best_hold(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
     m, mean = named
     whole = quantity(gain.type.dim / price.type.dim)
     if whole != mean.type and not is_zero(e.args[1]) and not is_zero(e.args[2]):
-        message = f"gain / price must be {mean.type}, not {whole}"
-        return el.error(codes.UNITS, message, e.args[1].span, env, f"the gain is {gain.type}", el.declared(*e.args[1:]))
+        message = f"gain / price must be {mean.type}, not {said(whole)}"
+        labels = (Label(e.args[2].span, f"this is {said(price.type)}"), *el.declared(env, *e.args[1:]))
+        return el.error(codes.UNITS, message, e.args[1].span, env, f"this is {said(gain.type)}", labels)
     zero, gain, price = m.constant(0.0), m.number(gain), m.number(price)
     variance = m.op(m.sigma, "*", m.sigma)
     ratio = m.op(m.op(m.op(price, "/", gain), "*", m.sigma), "*", m.constant(math.sqrt(2 * math.pi)))

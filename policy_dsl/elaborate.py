@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import NoReturn
 
 from policy_dsl import branches, functions, ir, nodes, operators
-from policy_dsl.agree import is_zero, said
+from policy_dsl.agree import said
 from policy_dsl.catalogue import SHAPE, SIGNALS, STATISTICS, signal_of
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Label, Severity, Span
 from policy_dsl.functions import BUILTINS
+from policy_dsl.inlining import inline
 from policy_dsl.lexer import POISON
 from policy_dsl.names import did_you_mean
 from policy_dsl.rows import of_row
-from policy_dsl.scope import Definition, Env, Use
-from policy_dsl.types import BOOL, HANDLING, INSTANT, Kind, Type, quantity
-from policy_dsl.units import NAMED
+from policy_dsl.scope import Definition, Env
+from policy_dsl.types import BOOL, HANDLING, Type, quantity
 
 DEEPEST = 100  # levels of an expression as written
 DEEPEST_NODE = 150  # levels of a graph, lets and functions written out: every later pass recurses over it
@@ -49,11 +49,11 @@ class Elaborator:
         self.handling: ir.Node | None = None
         self.deciding: list[str] | None = None  # while `on call` is read: the lets on the way
         self._values: dict[str, ir.Node | None] = {}
-        self._inlined: dict[tuple[object, ...], ir.Node | None] = {}
+        self.inlined: dict[tuple[object, ...], ir.Node | None] = {}
         self._depths: dict[ir.Node, int] = {}
         self._depth = 0
-        self._defined: set[str] = set()
-        self._broken: set[str] = set()  # functions with a mistake of their own
+        self.defined: set[str] = set()
+        self.broken: set[str] = set()  # functions with a mistake of their own
 
     # --- findings and nodes
 
@@ -98,6 +98,11 @@ class Elaborator:
         of_shape = key.rpartition(".")[2] in SHAPE
         type_ = BOOL if key.endswith(".known") else quantity() if of_shape else signal_of(key).type
         return self.make(ir.Read, type_, span, key)
+
+    def retyped(self, node: ir.Node, type_: Type) -> ir.Node:
+        """The literal 0 as a quantity of another unit."""
+        assert isinstance(node, ir.Const)
+        return self.make(ir.Const, type_, node.span, node.value)
 
     # --- expressions
 
@@ -145,7 +150,7 @@ class Elaborator:
                 return branches.match(self, e, env)
             case nodes.Apply():
                 if e.function.name in self.definitions:
-                    return self._inline(e, self.definitions[e.function.name], env)
+                    return inline(self, e, self.definitions[e.function.name], env)
                 return functions.apply(self, e, env)
 
     def condition(self, e: nodes.Expr, env: Env) -> ir.Node | None:
@@ -157,15 +162,15 @@ class Elaborator:
 
     def wrong(self, e: nodes.Expr, node: ir.Node, wanted: str, env: Env, help: str = "") -> ir.Node | None:
         """Reports that *e* should have been *wanted*."""
-        labels = self.declared(e)
+        labels = self.declared(env, e)
         found = said(node.type)
         message, text = f"expected {wanted}, found {found}", f"this is {found}"
         return self.error(codes.WRONG_TYPE, message, e.span, env, text, labels, help)
 
-    def declared(self, *sides: nodes.Expr) -> tuple[Label, ...]:
+    def declared(self, env: Env, *sides: nodes.Expr) -> tuple[Label, ...]:
         """A label at the declaration of each side that is a name."""
-        names = [e.name for e in sides if isinstance(e, nodes.Name) and e.name in self.definitions]
-        return tuple(Label(self.definitions[n].span, f"`{n}` is declared here") for n in names)
+        names = [e.name for e in sides if isinstance(e, nodes.Name) and e.name not in env.local]
+        return tuple(Label(self.definitions[n].span, f"`{n}` is declared here") for n in names if n in self.definitions)
 
     # --- names
 
@@ -185,7 +190,7 @@ class Elaborator:
         if known.is_function:
             help = f"write `{e.name}(...)`"
             return self.error(codes.NOT_A_FUNCTION, f"`{e.name}` is a function", e.span, env, help=help)
-        if not self._in_order(known, e.span, env):
+        if not self.in_order(known, e.span, env):
             return None
         return self.value(known)
 
@@ -197,7 +202,7 @@ class Elaborator:
         help = did_you_mean(e.name, (*env.local, *values, *SIGNALS))
         return self.error(codes.UNKNOWN_NAME, f"unknown name `{e.name}`", e.span, env, help=help)
 
-    def _in_order(self, known: Definition, span: Span, env: Env) -> bool:
+    def in_order(self, known: Definition, span: Span, env: Env) -> bool:
         """Whether *known* is defined before what stands at *span*; reports if not."""
         if known.index < env.visible:
             return True
@@ -220,12 +225,12 @@ class Elaborator:
                 return None if info is None else self.make(ir.Param, info.type, known.span, known.name)
             case nodes.LetStatement() as let if known.name not in self._values:
                 self._values[known.name] = None
-                with self._through(known.name):
+                with self.through(known.name):
                     self._values[known.name] = self.expr(let.value, Env(known.index))
         return self._values[known.name]
 
     @contextmanager
-    def _through(self, name: str) -> Iterator[None]:
+    def through(self, name: str) -> Iterator[None]:
         """Remembers, while `on call` is read, which lets lead to what is read."""
         if self.deciding is not None:
             self.deciding.append(name)
@@ -258,90 +263,3 @@ class Elaborator:
             inner = nodes.Foreseen(e.span)
         node = self.expr(inner, replace(env, rows=frozenset()))
         return None if node is None else of_row(node, row, self.make)
-
-    # --- functions of the policy
-
-    def _inline(self, e: nodes.Apply, known: Definition, env: Env) -> ir.Node | None:
-        if isinstance(known.syntax, nodes.Broken):
-            return None
-        let = known.syntax
-        if not isinstance(let, nodes.LetStatement) or not let.args:
-            label = (Label(known.span, "declared here"),)
-            return self.error(codes.NOT_A_FUNCTION, f"`{known.name}` is not a function", e.span, env, "", label)
-        if not self._in_order(known, e.function.span, env):
-            return None
-        if len(e.args) != len(let.args):
-            message = f"`{known.name}` takes {len(let.args)} arguments, not {len(e.args)}"
-            help = f"write `{known.name}({', '.join(a.name for a in let.args)})`"
-            return self.error(codes.ARGUMENTS, message, e.span, env, "", (Label(known.span, "defined here"),), help)
-        self.define(known)
-        if known.name in self._broken:
-            return None
-        args = [self._argument(known, a, given, env) for a, given in zip(let.args, e.args, strict=True)]
-        if None in args:
-            return None
-        key = (known.name, *args)
-        if key not in self._inlined:
-            local = {a.name: node for a, node in zip(let.args, args, strict=True)}
-            self._inlined[key] = self.expr(let.value, Env(known.index, local, (*env.trail, Use(e.span, known.name))))
-        return self._inlined[key]
-
-    def _argument(self, known: Definition, arg: nodes.Argument, given: nodes.Expr, env: Env) -> ir.Node | None:
-        node = self.expr(given, env)
-        wanted = argument_type(arg)
-        if node is None or wanted is None:
-            return node
-        if is_zero(given) and wanted.kind is Kind.QUANTITY:
-            return self.retyped(node, wanted)
-        if node.type != wanted:
-            label = Label(arg.span, f"`{arg.name}` is {said(wanted)}")
-            message = f"`{arg.name}` of `{known.name}` takes {said(wanted)}, not {said(node.type)}"
-            labels = (label, *self.declared(given))
-            return self.error(codes.UNITS, message, given.span, env, f"this is {said(node.type)}", labels)
-        return node
-
-    def retyped(self, node: ir.Node, type_: Type) -> ir.Node:
-        """The literal 0 as a quantity of another unit."""
-        assert isinstance(node, ir.Const)
-        return self.make(ir.Const, type_, node.span, node.value)
-
-    def define(self, known: Definition) -> None:
-        """Checks a let by itself, once: nobody may use it, and its own mistakes are not those of its uses."""
-        if not known.is_function:
-            if isinstance(known.syntax, nodes.LetStatement):
-                self.value(known)
-            return
-        if known.name in self._defined:
-            return
-        self._defined.add(known.name)
-        before = len(self.found)
-        with self._through(known.name):
-            self._function(known)
-        if len(self.found) > before:
-            self._broken.add(known.name)
-
-    def _function(self, known: Definition) -> None:
-        assert isinstance(known.syntax, nodes.LetStatement)
-        local: dict[str, ir.Node | None] = {}
-        for arg in known.syntax.args:
-            if arg.name in local:
-                self.error(codes.REPEATED, f"two arguments are called `{arg.name}`", arg.span, Env(0))
-            wanted = argument_type(arg)
-            if arg.type is not None and wanted is None:
-                help = did_you_mean(arg.type.name, TYPES) or "types: " + ", ".join(TYPES)
-                self.error(codes.UNKNOWN_NAME, f"unknown type `{arg.type.name}`", arg.type.span, Env(0), help=help)
-            # a stand-in of the right type, in no policy; what an untyped argument is, its uses say
-            local[arg.name] = None if wanted is None else self.make(ir.Param, wanted, arg.span, f"{arg.name}()")
-        self.expr(known.syntax.value, Env(known.index, local))
-
-
-TYPES = (*NAMED, "instant", "bool")
-
-
-def argument_type(arg: nodes.Argument) -> Type | None:
-    """The declared type; None where there is none (or none of that name)."""
-    if arg.type is None:
-        return None
-    if arg.type.name in NAMED:
-        return quantity(NAMED[arg.type.name])
-    return {"instant": INSTANT, "bool": BOOL}.get(arg.type.name)

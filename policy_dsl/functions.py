@@ -118,7 +118,7 @@ def _of_number(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
         name, arg = e.function.name, e.args[0]
         message = f"`{name}` takes a plain number, not {said(node.type)}"
         help = f"divide by a reference, such as `{name}(request.age / 1s)`"
-        return el.error(codes.UNITS, message, arg.span, env, f"this is {said(node.type)}", el.declared(arg), help)
+        return el.error(codes.UNITS, message, arg.span, env, f"this is {said(node.type)}", el.declared(env, arg), help)
     return el.make(ir.Call, quantity(), e.span, e.function.name, (node,))
 
 
@@ -131,7 +131,7 @@ def tokens_at_least_0(el: Elaborator, e: nodes.Expr, env: Env) -> ir.Node | None
         return el.retyped(node, quantity(TOKEN))
     if node.type != quantity(TOKEN):
         message = f"expected tokens, found {said(node.type)}"
-        return el.error(codes.UNITS, message, e.span, env, f"this is {said(node.type)}", el.declared(e))
+        return el.error(codes.UNITS, message, e.span, env, f"this is {said(node.type)}", el.declared(env, e))
     return el.make(ir.Call, node.type, e.span, "max", (node, el.make(ir.Const, node.type, e.span, 0.0)))
 
 

@@ -16,7 +16,7 @@ def nearest(wrong: str, known: Iterable[str], limit: int = 3) -> list[str]:
         far = distance(wrong, name, room)
         if far > room and name.rpartition(".")[2] == wrong.rpartition(".")[2]:
             far = room
-        if far <= room:
+        if far <= room and far < len(wrong):
             found.append((far, name))
     return [name for _, name in sorted(found)[:limit]]
 

@@ -110,7 +110,8 @@ def _error(code: str, message: str, span: Span) -> Diagnostic:
 def _statement(lark: Lark, source: Source, piece: list[Token], found: list[Diagnostic]) -> nodes.Statement:
     """One statement. After a finding of the lexer in it, what that does to the grammar is no news."""
     readable = [t for t in piece if t.type != "BAD_CHARACTER"]
-    whole = len(readable) == len(piece) and not any(t.type == "STRING" and t.startswith(POISON) for t in piece)
+    torn = any(t.type == "STRING" and t.startswith(POISON) for t in piece)
+    whole = len(readable) == len(piece) and not torn
     if readable and readable[0] in LATER_STATEMENTS:
         found.append(later(source, readable[0]))
     elif readable and readable[0] not in STATEMENTS:
@@ -119,9 +120,9 @@ def _statement(lark: Lark, source: Source, piece: list[Token], found: list[Diagn
     elif readable:
         interactive = lark.parse_interactive(start="item")
         at = _feed(interactive, readable)
-        if at is None:
+        if at is None and not torn:
             return ToNodes(source).transform(interactive.feed_eof(readable[-1]))  # type: ignore[no-any-return]
-        if whole:
+        if whole and at is not None:
             found.extend(_explained(lark, source, readable, at))
     name = readable[1] if len(readable) > 1 and readable[1].type == "NAME" else ""
     return nodes.Broken(span_of(source, piece[0], piece[-1]), str(piece[0]), str(name))

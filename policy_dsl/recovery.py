@@ -1,8 +1,8 @@
 """Where statements begin, and what was expected instead: all syntax errors of a file at once, in words.
 
 A file is cut at the words that begin statements, each statement is parsed by itself, and an error
-costs that statement only. In a valid file the cuts are exact: those words stand nowhere else outside
-braces. Where a brace is left open, a statement word in the first column ends the damage.
+costs that statement only. In a valid file the cuts are exact, those words stand nowhere else; so a
+brace left open costs one statement too.
 """
 
 from __future__ import annotations
@@ -37,24 +37,22 @@ _ASCENDING = ("asc", "ascending", "desc", "descending", "highest", "lowest")
 def split(tokens: list[Token]) -> Iterator[list[Token]]:
     """The statements of a file; the first piece is what stands before the first of them."""
     start = 0
-    closing = _closing(tokens)
-    depth_ends = -1  # index of the brace that closes the outermost open one
-    for i, token in enumerate(tokens):
-        if i > depth_ends and token.type == "LBRACE":
-            depth_ends = closing.get(i, len(tokens))
-        if not _begins(token) or (i and tokens[i - 1] in _TAKES_A_STATEMENT_WORD):
-            continue
-        broken = depth_ends == len(tokens) and token.column == 1 and not (i and tokens[i - 1] == "expect")
-        if i > depth_ends or broken:
+    for i in range(len(tokens)):
+        if _begins(tokens, i):
             yield tokens[start:i]
-            start, depth_ends = i, i
+            start = i
     yield tokens[start:]
 
 
-def _begins(token: Token) -> bool:
-    """Whether a word begins a statement: as a word of its own type, so that no text or name does."""
-    own = token.type == token.upper() and token in STATEMENTS
-    return own or (token.type == "LATER" and token in LATER_STATEMENTS)
+def _begins(tokens: list[Token], i: int) -> bool:
+    """Whether a statement begins at token *i*. `expect rank ...` and `expect NAME on call ...` don't."""
+    token = tokens[i]
+    word = token.type == token.upper() and token in STATEMENTS  # a word of its own, not a name or a text
+    if not word and not (token.type == "LATER" and token in LATER_STATEMENTS):
+        return False
+    before = tokens[i - 1] if i else ""
+    expected_call = token == "on" and i > 1 and tokens[i - 2] == "expect"
+    return not (before in _TAKES_A_STATEMENT_WORD or before == "expect" or expected_call)
 
 
 def _closing(tokens: list[Token]) -> dict[int, int]:
