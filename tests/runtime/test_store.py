@@ -127,7 +127,15 @@ def test_a_folder_in_place_of_the_file(path: Path) -> None:
     assert found == Learned()
     assert "start empty" in warning
     warnings: list[str] = []
-    Store(path, "0", learned, warnings.append, every_s=0.001).close()
+    tries = threading.Semaphore(0)
+
+    def ask() -> Learned:
+        tries.release()
+        return Learned()
+
+    store = Store(path, "0", ask, warnings.append, every_s=0.001)
+    assert tries.acquire(timeout=5.0) and tries.acquire(timeout=5.0)
+    store.close()
     assert len(warnings) == 1
 
 
