@@ -68,8 +68,8 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         r"max seq len \((\d+)\), \(([\d.]+) GiB KV cache is needed.*?memory \(([\d.]+) GiB\)"
         r"(?:.*?maximum model length is (\d+))?",
         "the KV cache has no room for one request of {0} tokens: it takes {1} GiB, there are {2} GiB",
-        "give it more memory with VLLM_CPU_KVCACHE_SPACE=GIB (on GPUs --gpu-memory-utilization), "
-        "or shorten requests with --max-model-len{3}",
+        "give it more memory with VLLM_CPU_KVCACHE_SPACE=GIB (on GPUs --gpu-memory-utilization) "
+        "or more blocks with --num-gpu-blocks-override, or shorten requests with --max-model-len{3}",
     ),
     (
         r"No available memory for the cache blocks",
@@ -104,9 +104,7 @@ def serve(plan: Plan) -> None:
     verbose = "VLLM_LOGGING_LEVEL" in os.environ
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     started = time.monotonic()
-    with kept_back() as log:
-        if verbose:
-            log.release()
+    with kept_back(echo=verbose) as log:
         log.say(f"lamps: starting vLLM {_release()} with {name} ...")
         args = _parsed(plan, name, folder, log)
         if not args.headless and not args.uds:

@@ -12,25 +12,33 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
 
 KEPT_LINES = 4000
-# Said by vLLM at warning level whenever it is stopped.
+# Said by vLLM and by multiprocessing whenever the server is stopped, as a warning.
 _FAREWELLS = (b"[shutdown]", b"resource_tracker")
 
 
 class StartLog:
-    """Keeps lines back until `release`. `say` writes to the terminal past the pipe."""
+    """Keeps lines back until `release`, or with *echo* passes them on at once and keeps them too.
 
-    def __init__(self, terminal: BinaryIO, source: BinaryIO) -> None:
+    `say` writes to the terminal, past the pipe. *terminal* and *source* are file descriptors; the reader owns
+    *source* and holds it until the process ends, since helpers of multiprocessing keep the other end open that long.
+    """
+
+    def __init__(self, terminal: int, source: int, echo: bool) -> None:
         self._terminal = terminal
         self._source = source
+        self._echo = echo
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._released = False
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, name="lamps-start-log", daemon=True)
         self._reader.start()
+
+    @property
+    def released(self) -> bool:
+        return self._released
 
     def say(self, line: str) -> None:
         with self._lock:
@@ -42,40 +50,41 @@ class StartLog:
             self._released = True
             self._kept.clear()
 
-    @property
-    def released(self) -> bool:
-        return self._released
-
     def show(self) -> None:
         """Print what was kept, and the rest from now on."""
-        for line in self.lines():
-            self.say(line)
+        lines = self.lines()
         self.release()
+        for line in [] if self._echo else lines:
+            self.say(line)
 
     def lines(self) -> list[str]:
-        """What was kept so far, once nothing more arrives for a moment."""
-        self._reader.join(timeout=1.0)
+        """What was kept so far; waits half a second for what is still on its way."""
+        self._reader.join(timeout=0.5)
         with self._lock:
             return [line.decode(errors="replace").rstrip("\n") for line in self._kept]
 
     def _read(self) -> None:
-        for line in self._source:
+        rest = b""
+        while piece := os.read(self._source, 65536):
+            *lines, rest = (rest + piece).split(b"\n")
             with self._lock:
-                if not self._released:
-                    self._kept.append(line)
-                elif not any(mark in line for mark in _FAREWELLS):
-                    self._write(line)
+                for line in lines:
+                    self._take(line + b"\n")
+
+    def _take(self, line: bytes) -> None:
+        if not self._released:
+            self._kept.append(line)
+        if self._echo or (self._released and not any(mark in line for mark in _FAREWELLS)):
+            self._write(line)
 
     def _write(self, line: bytes) -> None:
-        try:
-            self._terminal.write(line)
-            self._terminal.flush()
-        except OSError:
-            pass  # a terminal that went away must not stop the reader: the engine would block on a full pipe
+        # A terminal that went away must not stop the reader: the engine would block on a full pipe.
+        with suppress(OSError):
+            os.write(self._terminal, line)
 
 
 @contextmanager
-def kept_back() -> Iterator[StartLog]:
+def kept_back(echo: bool) -> Iterator[StartLog]:
     """Send stdout and stderr of this process and its children into a `StartLog` for the block."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -84,14 +93,12 @@ def kept_back() -> Iterator[StartLog]:
     for descriptor in (1, 2):
         os.dup2(writing, descriptor)
     os.close(writing)
-    with os.fdopen(os.dup(outer[1]), "wb") as terminal, os.fdopen(reading, "rb") as source:
-        log = StartLog(terminal, source)
-        try:
-            yield log
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for descriptor, original in zip((1, 2), outer, strict=True):
-                os.dup2(original, descriptor)
-                os.close(original)
-            log.lines()
+    log = StartLog(terminal=outer[1], source=reading, echo=echo)
+    try:
+        yield log
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        log.lines()
+        for descriptor, original in zip((1, 2), outer, strict=True):
+            os.dup2(original, descriptor)

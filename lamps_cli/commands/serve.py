@@ -42,9 +42,11 @@ STOCK = "stock"
 @click.option(
     "--store",
     metavar="FILE|none",
-    help="Keeps what is learned about tools and lengths across restarts.  [default: a file for each model in the cache]",
+    help="Keeps what is learned about tools and lengths.  [default: a file for each model, in the cache]",
 )
-@click.option("--vllm-help", is_flag=False, flag_value="listgroup", metavar="TOPIC", help="vLLM's own flags, and stop.")
+@click.option(
+    "--vllm-help", is_flag=False, flag_value="listgroup", metavar="TOPIC", help="Print vLLM's flags and stop."
+)
 @click.argument("vllm", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [VLLM FLAGS]")
 def serve(
     policy: str,
@@ -89,7 +91,9 @@ def check_policy(name: str, params: tuple[str, ...]) -> Policy:
         path = policies.find(name)
         loaded = load(path)
     except policies.UnknownPolicy as problem:
-        raise Failure(str(problem), f"`{STOCK}` serves with vLLM's own scheduler") from problem
+        near = f"did you mean {' or '.join(problem.near)}?" if problem.near else ""
+        shipped = f"shipped are {', '.join(policies.shipped())}, and `{STOCK}` for vLLM's own scheduler"
+        raise Failure(str(problem), f"{near}\n{shipped}".strip()) from problem
     except OSError as problem:
         raise Failure(f"{name} can't be read: {problem.strerror}") from problem
     for diagnostic in loaded.diagnostics:
