@@ -11,7 +11,8 @@ class UnknownPolicy(LookupError):
     """No file and no shipped policy has this name. *near* holds the nearest shipped names."""
 
     def __init__(self, name: str, near: list[str]) -> None:
-        super().__init__(f"there is no policy `{name}`")
+        meant = f": did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else f"; shipped are {', '.join(shipped())}"
+        super().__init__(f"there is no policy `{name}`{meant}")
         self.name = name
         self.near = near
 

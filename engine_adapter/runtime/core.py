@@ -157,10 +157,13 @@ class Runtime:
     def first(self, count: int) -> list[str]:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
         try:
-            return self.table.first(count, self.engine_now(), self.engine.clock(), self.step)
+            found = self.table.first(count, self.engine_now(), self.engine.clock(), self.step)
         except Exception:
             self._fault("rank")
             return self.table.by_arrival(count)
+        self.counters["faults.rank"] += self.table.nans
+        self.table.nans = 0
+        return found
 
     def admitted(self, cached_tokens: Mapping[str, int]) -> None:
         """These requests started to run, with so many tokens found in the prefix cache."""
@@ -266,10 +269,12 @@ class Runtime:
         engine = dict(self.engine_now())
         engine["allow.preserve"] = self.engine.facts.can_preserve and self._has_room(turn.call.context_tokens, engine)
         try:
-            return self.policy.scalar.on_call(self._read_call(turn, self.engine.clock(), self.step), engine)
+            verdict = self.policy.scalar.on_call(self._read_call(turn, self.engine.clock(), self.step), engine)
         except Exception:
             self._fault("on call")
             return Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
+        self.counters["faults.on call"] += any(math.isnan(cost) for _, cost, _ in verdict.costs)
+        return verdict
 
     def _has_room(self, tokens: int, engine: Mapping[str, float | bool]) -> bool:
         bound = MAX_PINNED_SHARE * self.engine.facts.kv_total_tokens

@@ -76,6 +76,7 @@ class WaitingTable:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self.ids: list[str] = []
+        self.nans = 0  # rankings in which some row's key was not a number
         self._places: dict[str, int] = {}
         self._keys = sorted((batch.hoisted_keys | batch.step_keys) - _SINCE.keys() - set(_BOOKKEEPING))
         self._texts = {key for key in self._keys if signal_of(key).type == TEXT}
@@ -197,6 +198,7 @@ class WaitingTable:
         self._compose(rows, now, step)
         hoisted = tuple(column[:count] for column in self._hoisted)
         keys = self._batch.rank(rows, hoisted, engine)
+        self.nans += any(np.isnan(np.min(key)) for key in keys)
         promoted = self._promoted[:count]
         now_promoted = self._batch.promoted(rows, hoisted, engine)
         if now_promoted is not None:

@@ -149,4 +149,4 @@ def test_nan_costs_that_decision_only(world: World, runtime_of: Callable[[str], 
     arrive(runtime, "number", 200)
     runtime.begin_step()
     assert runtime.first(2) == ["number", "nan"]
-    assert runtime.counters["faults.rank"] == 0
+    assert runtime.counters["faults.rank"] == 1

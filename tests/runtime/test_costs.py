@@ -59,7 +59,7 @@ def test_it_predicts_steps_of_any_engine(engine: tuple[float, ...]) -> None:
 def test_a_few_steps_are_enough_to_be_near() -> None:
     model = fitted(CPU, 60)
     assert model.costs.decode_s_per_tok == pytest.approx(0.2 + 0.002 + 32 * 0.005, rel=0.5)
-    assert model.costs.prefill_s_per_tok == pytest.approx(1.6e-3, rel=0.6)
+    assert 4e-4 < model.costs.prefill_s_per_tok < 3e-3
 
 
 def test_no_coefficient_is_ever_negative() -> None:
