@@ -11,8 +11,7 @@ class UnknownPolicy(LookupError):
     """No file and no shipped policy has this name. *near* holds the nearest shipped names."""
 
     def __init__(self, name: str, near: list[str]) -> None:
-        meant = f": did you mean {' or '.join(f'`{n}`' for n in near)}?" if near else f"; shipped are {', '.join(shipped())}"
-        super().__init__(f"there is no policy `{name}`{meant}")
+        super().__init__(f"there is no policy `{name}`")
         self.name = name
         self.near = near
 
