@@ -171,7 +171,7 @@ class Calls:
         pin = self.ledger.take(key)
         if pin is None:
             return paused.turn.call, 0
-        self.ledger.add(replace(pin, until=now + MAX_PIN_S, reason="returned"))
+        self.ledger.add(replace(pin, since=now, until=now + MAX_PIN_S, reason="returned"))
         return paused.turn.call, pin.tokens
 
     def admitted(self, key: str) -> None:

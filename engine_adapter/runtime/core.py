@@ -239,6 +239,7 @@ class Runtime:
             self.calls.expire(now)
         for session in self.sessions.expire(now):
             self.calls.forget(session.key)
+            self.predictor.learn_loss(session.last_tool or USER)
 
     def engine_now(self) -> Mapping[str, float | bool]:
         """The snapshot of this step (made when first asked)."""

@@ -227,6 +227,21 @@ def test_preserve_for_a_time_then_discard(make: Make) -> None:
     assert status(engine)["paused"][0]["handling"] == "discard"
 
 
+def test_the_pin_stays_until_the_follow_up_is_admitted(make: Make) -> None:
+    engine = make(seats=1)
+    engine.add("turn1", prompt(1, 100), 4, session="s", lamps_call_tool="x")
+    engine.run()
+    engine.clock.now += 599.0
+    engine.add("long", prompt(2, 20), 300)
+    engine.step()
+    engine.add("turn2", [*engine.finished["turn1"], 5], 4, session="s")
+    engine.clock.now += 30.0
+    engine.step()
+    assert status(engine)["pins"]["count"] == 1
+    engine.run()
+    assert counters(engine)["pins.used"] == 1
+
+
 def test_a_follow_up_without_id_is_found_by_its_prefix(make: Make) -> None:
     engine = make()
     engine.add("turn1", prompt(1, 100), 4, lamps_call_tool="x")
