@@ -225,6 +225,8 @@ def _defaults(plan: Plan, name: str, folder: Path | None) -> tuple[dict[str, Any
         common["scheduler_cls"] = compat_api.SCHEDULER
     if name in models.BUILDERS:
         common |= {"served_model_name": [name], "enable_auto_tool_choice": True, "tool_call_parser": "hermes"}
+        # Unless its arguments are held to their schema, a model of this size makes up its own and never stops.
+        common["tool_strict_level"] = "parameter"
     # Compiling takes minutes on a CPU and wins little at these sizes.
     return common, {"enforce_eager": True, "block_size": CPU_BLOCK_SIZE}
 
