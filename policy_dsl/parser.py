@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _explained(lark: Lark, source: Source, piece: list[Token], at: int) -> Itera
     if _feed(between, piece[:3]) != 3:
         return
     starts = [i for i in range(3, len(piece)) if _begins_step(piece, i)]
-    for start, end in zip(starts, [*starts[1:], len(piece)], strict=True):
+    for start, end in pairwise([*starts, len(piece)]):
         if start <= at:
             continue
         step = between.copy()
