@@ -100,7 +100,9 @@ def test_json_names_every_place() -> None:
     data = json.loads(json.dumps(as_json(Diagnostic(d.code, d.severity, d.message, d.span, "", (label,), "help"))))
     assert data["code"] == "LMP999"
     assert (data["path"], data["line"], data["column"], data["end_line"], data["end_column"]) == ("a.lamps", 1, 5, 1, 6)
-    assert data["labels"] == [{"path": "<prelude>", "line": 1, "column": 1, "end_line": 1, "end_column": 2, "text": "there"}]
+    assert data["labels"] == [
+        {"path": "<prelude>", "line": 1, "column": 1, "end_line": 1, "end_column": 2, "text": "there"}
+    ]
 
 
 def test_concise_is_one_line() -> None:

@@ -23,11 +23,11 @@ from policy_dsl.units import SUFFIXES
 HEAD = 'lamps 1\npolicy p "t"\n'
 CORPUS = Path(__file__).with_name("corpus")
 TEXTS = [p.read_bytes().decode() for p in (*policies.shipped().values(), *sorted(CORPUS.glob("*/*.lamps")))]
-RESERVED = (
-    "policy param let rank on call promote when by limit least if else match for then in at and or not true false highest "
-    "lowest handling preserve discard swap none test expect every again paused yield victim while admit class budget "
-    "extends include override hint drop"
-).split()
+RESERVED = """
+policy param let rank on call promote when by limit least if else match for then in at and or not true false highest lowest
+handling preserve discard swap none test expect every again paused yield victim while admit class budget extends include
+override hint drop
+""".split()  # noqa: SIM905 - shorter than forty quoted words
 
 
 def found(text: str) -> list[str]:
@@ -52,7 +52,9 @@ def test_every_reserved_word_is_refused_as_a_name() -> None:
         assert word in ("at", "let") or d.span.line == 3
 
 
-@pytest.mark.parametrize("name", [*SUFFIXES, "tokens", "duration", "min", "request", "given", "arrival", "requests", "ranked"])
+@pytest.mark.parametrize(
+    "name", [*SUFFIXES, "tokens", "duration", "min", "request", "given", "arrival", "requests", "ranked"]
+)
 def test_units_types_and_subjects_are_no_reserved_words(name: str) -> None:
     if name.isidentifier() and name.islower() and name != "min":
         assert found(f"{HEAD}let {name} = 3\nrank {name}\n") == []
@@ -68,7 +70,8 @@ def test_no_word_of_the_grammar_is_a_name_that_users_know() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value", "unit"),
-    [("5s", 5.0, "s"), ("2min", 120.0, "min"), ("60%", 0.6, "%"), ("1_000tok", 1000.0, "tok"), ("1.5KiB", 1536.0, "KiB"),
+    [("5s", 5.0, "s"), ("2min", 120.0, "min"), ("60%", 0.6, "%"), ("1_000tok", 1000.0, "tok"),
+     ("1.5KiB", 1536.0, "KiB"),
      ("1e3", 1000.0, ""), ("2.5e-1ms", 0.25e-3, "ms"), ("0", 0.0, ""), ("7steps", 7.0, "steps"), ("3B", 3.0, "B")],
 )  # fmt: skip
 def test_literals_are_read_in_base_units(text: str, value: float, unit: str) -> None:
@@ -118,7 +121,13 @@ def test_spans_cover_what_was_written_parentheses_and_all() -> None:
 
 
 def test_statements_may_be_written_on_one_line() -> None:
-    assert found('lamps 1\npolicy p "t" let a = 1s rank a promote when a > 2s on call discard test "t" { request x { } expect x on call discard }') == []
+    assert (
+        found(
+            'lamps 1\npolicy p "t" let a = 1s rank a promote when a > 2s on call discard '
+            'test "t" { request x { } expect x on call discard }'
+        )
+        == []
+    )
 
 
 def test_windows_line_ends_and_a_byte_order_mark_do_not_move_columns() -> None:
@@ -167,7 +176,8 @@ def test_a_missing_file_is_the_callers_error(tmp_path: Path) -> None:
         "rank " + "min(" * 2000 + "1" + ", 1)" * 2000,
         "on call " + "if true { discard } else " * 2000 + "{ discard }",
         "on call " + "if true { " * 2000 + "discard" + " } else { discard }" * 2000,
-        "let f0(x) = x\n" + "\n".join(f"let f{i}(x) = f{i - 1}(x + {i}) * f{i - 1}(x - {i})" for i in range(1, 40)) + "\nrank f39(engine.running)",
+        "let f0(x) = x\n" + "\n".join(f"let f{i}(x) = f{i - 1}(x + {i}) * f{i - 1}(x - {i})" for i in range(1, 40))
+        + "\nrank f39(engine.running)",
         "let a0 = engine.running\n" + "\n".join(f"let a{i} = a{i - 1} + 1" for i in range(1, 2000)) + "\nrank a1999",
         "{" * 5000,
         "let " * 5000,
@@ -218,10 +228,14 @@ def test_every_statement_shows_its_own_error() -> None:
 # Shrinking a policy takes minutes and a mutated one is small enough to read.
 _NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
 
+PIECES = [
+    "{", "}", "(", ")", '"', "let", " rank ", "0", "5s", ".", "..", "_", "*", "\n", "\t", "é", "\x1b", "if", "call.",
+    "handling", ",", "-", "^", "=", "%", "'", "\u2028", "lamps 1\n", 'test "x" {', "expect ",
+]  # fmt: skip
 edits = st.lists(
     st.tuples(
         st.sampled_from(["cut", "copy", "insert", "swap"]), st.integers(0, 10**6), st.integers(0, 40),
-        st.sampled_from(["{", "}", "(", ")", '"', "let", " rank ", "0", "5s", ".", "..", "_", "*", "\n", "\t", "é", "\x1b", "if", "call.", "handling", ",", "-", "^", "=", "%", "'", "\u2028", "lamps 1\n", "test \"x\" {", "expect "]) | st.text(max_size=5),
+        st.sampled_from(PIECES) | st.text(max_size=5),
     ),
     min_size=1, max_size=6,
 )  # fmt: skip
@@ -250,7 +264,9 @@ def test_any_text_gives_a_policy_or_findings(text: str, changes: list[tuple[str,
     lines = loaded.source.text.split("\n")
     for d in loaded.diagnostics:
         assert d.code in codes.TITLES
-        assert not re.search(r"\b[A-Z]{4,}\b|__ANON|\$END", d.message.replace("`", "")) or d.message.startswith("`"), d.message
+        assert not re.search(r"\b[A-Z]{4,}\b|__ANON|\$END", d.message.replace("`", "")) or d.message.startswith("`"), (
+            d.message
+        )
         assert 1 <= d.span.line <= len(lines)
         assert 1 <= d.span.column <= len(lines[d.span.line - 1]) + 1
         assert "\n" not in concise.render(d)
