@@ -25,8 +25,8 @@ CORPUS = Path(__file__).with_name("corpus")
 TEXTS = [p.read_bytes().decode() for p in (*policies.shipped().values(), *sorted(CORPUS.glob("*/*.lamps")))]
 RESERVED = """
 policy param let rank on call promote when by limit least if else match for then in at and or not true false highest
-lowest handling preserve discard swap none test expect every again paused yield victim while admit class budget extends include
-override hint drop
+lowest handling preserve discard swap none test expect every again paused yield victim while admit class budget extends
+include override hint drop
 """.split()  # noqa: SIM905 - shorter than forty quoted words
 
 
