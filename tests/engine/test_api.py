@@ -1,0 +1,65 @@
+"""The HTTP surface: OpenAI's API as it was, the control route beside it, both behind the same key."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from engine_adapter.control.client import Unreachable, fetch_status
+from lamps_cli.exit_codes import ExitCode
+from tests.cli.running import lamps
+from tests.engine.server import KEY, Server
+
+pytestmark = pytest.mark.server
+
+
+def test_a_chat_completion_is_answered(server: Server) -> None:
+    answer = server.openai().chat.completions.create(
+        model="smollm2", messages=[{"role": "user", "content": "Say hello."}], max_tokens=8, temperature=0
+    )
+    assert answer.choices[0].message.content
+    assert answer.usage is not None and answer.usage.completion_tokens <= 8
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}])
+def test_status_asks_for_the_key_that_v1_asks_for(server: Server, header: dict[str, str]) -> None:
+    status = httpx.get(f"{server.url}/lamps/status", headers=header)
+    models = httpx.get(f"{server.url}/v1/models", headers=header)
+    assert (status.status_code, models.status_code) == (401, 401)
+    assert set(status.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_status_tells_the_policy_and_its_revision(server: Server) -> None:
+    frame = server.status().engines[0]
+    assert frame.policy.name == "lamps"
+    assert len(frame.policy.revision) == 12
+    assert frame.engine["engine.kv_total"] == pytest.approx(159 * 32)  # one block is vLLM's own
+
+
+def test_status_command_shows_the_frame(server: Server) -> None:
+    done = lamps("status", server.url, "--api-key", KEY)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert done.stdout.startswith("lamps  revision ")
+    assert "\x1b" not in done.stdout
+
+
+def test_status_command_as_json_takes_the_key_from_the_environment(server: Server) -> None:
+    done = lamps("status", server.url, "--json", LAMPS_API_KEY=KEY)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert json.loads(done.stdout)["engines"][0]["version"] == 1
+
+
+def test_a_wrong_key_is_said_in_one_sentence(server: Server) -> None:
+    with pytest.raises(Unreachable, match="the API key is wrong"):
+        fetch_status(server.url, "wrong")
+    done = lamps("status", server.url, LAMPS_API_KEY="", VLLM_API_KEY="")
+    assert done.returncode == ExitCode.UNREACHABLE
+    assert "the server asks for an API key" in done.stderr
+
+
+def test_stock_metrics_and_models_are_still_there(server: Server) -> None:
+    with server.http() as http:
+        assert http.get("/v1/models").json()["data"][0]["id"] == "smollm2"
+        assert "vllm:num_requests_running" in http.get("/metrics").text

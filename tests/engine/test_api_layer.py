@@ -1,0 +1,275 @@
+"""Marks, readers, verdicts and the layer around handlers, without vLLM: requests and answers are made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine_adapter.vllm.api import verdicts as verdicts_module
+from engine_adapter.vllm.api.layer import Layer
+from engine_adapter.vllm.api.marks import announced_call, mark, offers_call
+from engine_adapter.vllm.api.outcome import ChatReader, CompletionReader, Outcome, ResponsesReader
+from engine_adapter.vllm.api.routes import Keys, finite
+from engine_adapter.vllm.api.verdicts import Verdicts
+
+
+def request(**fields: Any) -> Any:
+    return SimpleNamespace(**{"vllm_xargs": None, "session_id": None, "tools": None, "tool_choice": None} | fields)
+
+
+def event(delta: dict[str, Any], finish: str | None = None, index: int = 0) -> str:
+    choice = {"index": index, "delta": delta, "finish_reason": finish}
+    return f"data: {json.dumps({'choices': [choice]}, separators=(',', ':'))}\n\n"
+
+
+def call(name: str | None, index: int = 0) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, "function": {"name": name} if name else {"arguments": "{"}}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "hint", "wanted"),
+    [("b", "h", "x", "b"), (None, "h", "x", "h"), (None, None, "x", "x"), (None, None, None, None)],
+)
+def test_the_session_of_the_body_wins_over_header_and_hint(
+    body: str | None, header: str | None, hint: str | None, wanted: str | None
+) -> None:
+    asked = request(session_id=body, vllm_xargs={"session_id": hint} if hint else None)
+    mark(asked, {"X-Session-ID": header} if header else {}, offers_call=False)
+    assert asked.vllm_xargs.get("session_id") == wanted
+
+
+def test_marks_keep_hints_and_overwrite_our_own_words() -> None:
+    given = {"lamps_output_tokens": 9, "lamps_turn": "forged", "lamps_may_call": 1, "lamps_tenant": "mine"}
+    asked = request(vllm_xargs=given)
+    turn = mark(asked, {"X-Lamps-Tenant": "theirs"}, offers_call=False)
+    assert asked.vllm_xargs == {**given, "lamps_turn": turn, "lamps_may_call": 0}
+    assert turn != "forged"
+    assert given["lamps_turn"] == "forged"  # the client's own object is left alone
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "wanted"),
+    [
+        ([1], "auto", True),
+        ([1], None, True),
+        ([1], {"type": "function"}, True),
+        ([1], "none", False),
+        ([], "auto", False),
+    ],
+)
+def test_a_turn_may_call_where_tools_are_offered_and_allowed(tools: list[int], choice: Any, wanted: bool) -> None:
+    assert offers_call(request(tools=tools, tool_choice=choice)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("hints", "wanted"),
+    [
+        ({"lamps_call_tool": "search"}, "search"),
+        ({"lamps_call_tool": "search", "lamps_call_chance": 0.5}, "search"),
+        ({"lamps_call_tool": "search", "lamps_call_chance": 0.4}, None),
+        ({"lamps_call_tool": "search", "lamps_call_chance": "often"}, "search"),
+        ({"lamps_call_tool": 3}, None),
+        (None, None),
+    ],
+)
+def test_a_completion_announces_a_call(hints: dict[str, Any] | None, wanted: str | None) -> None:
+    assert announced_call(request(vllm_xargs=hints)) == wanted
+
+
+def test_a_streamed_call_is_told_by_its_last_piece() -> None:
+    reader = ChatReader(1)
+    assert reader.chunk(event({"role": "assistant", "content": ""})) is None
+    assert reader.chunk(event(call("get_weather"))) is None
+    assert reader.chunk(event(call("get_time", index=1))) is None
+    assert reader.chunk(event(call(None))) is None
+    assert reader.chunk(event({}, "tool_calls")) == Outcome("call", ("get_weather", "get_time"))
+
+
+def test_a_forced_call_finishes_with_stop_and_is_a_call() -> None:
+    reader = ChatReader(1)
+    reader.chunk(event(call("get_weather")))
+    assert reader.chunk(event({}, "stop")) == Outcome("call", ("get_weather",))
+
+
+def test_text_that_looks_like_a_call_is_text() -> None:
+    reader = ChatReader(1)
+    assert (
+        reader.chunk(event({"content": '"tool_calls": [{"function": {"name": "x"}}] "finish_reason":"stop"'})) is None
+    )
+    assert reader.chunk(event({"content": "."}, "stop")) == Outcome("end")
+
+
+def test_all_choices_must_finish() -> None:
+    reader = ChatReader(2)
+    assert reader.chunk(event({"content": "a"}, "stop", index=1)) is None
+    reader.chunk(event(call("f")))
+    assert reader.chunk(event({}, "tool_calls")) == Outcome("call", ("f",))
+
+
+@pytest.mark.parametrize(
+    "piece", ["data: [DONE]\n\n", ": keep-alive\n\n", 'data: {"error":{"finish_reason":"x"}}\n\n', "\n"]
+)
+def test_other_pieces_tell_nothing(piece: str) -> None:
+    reader = ChatReader(1)
+    assert reader.chunk(piece) is None
+    assert reader.cut() == Outcome("gone")
+
+
+def test_whole_chat_answers() -> None:
+    function = SimpleNamespace(function=SimpleNamespace(name="f"))
+    choices = [SimpleNamespace(message=SimpleNamespace(tool_calls=calls)) for calls in (None, [function])]
+    assert ChatReader(2).whole(SimpleNamespace(choices=choices)) == Outcome("call", ("f",))
+    assert ChatReader(1).whole(SimpleNamespace(choices=choices[:1])) == Outcome("end")
+    assert ChatReader(1).whole(SimpleNamespace(error="no")) == Outcome("gone")
+
+
+def test_a_streamed_completion_is_told_at_its_end() -> None:
+    reader = CompletionReader("search")
+    assert reader.chunk('data: {"choices":[{"finish_reason":null}]}\n\n') is None
+    assert reader.chunk('data: {"choices":[{"finish_reason":"length"}]}\n\n') is None
+    assert reader.chunk("data: [DONE]\n\n") == Outcome("call", ("search",))
+    assert CompletionReader(None).chunk("data: [DONE]\n\n") is None  # an error and the end: nothing was answered
+
+
+def test_responses_answers() -> None:
+    item = SimpleNamespace(type="function_call", name="f")
+    assert ResponsesReader().whole(SimpleNamespace(output=[item], status="completed")) == Outcome("call", ("f",))
+    assert ResponsesReader().whole(SimpleNamespace(output=[], status="queued")) is None
+    reader = ResponsesReader()
+    assert reader.chunk(SimpleNamespace(type="response.output_item.done", item=item)) is None
+    assert reader.chunk(SimpleNamespace(type="response.completed")) == Outcome("call", ("f",))
+
+
+class Told:
+    """Collects verdicts."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.turns: list[str] = []
+
+    def __call__(self, turn: str, outcome: Outcome) -> None:
+        self.turns.append(turn)
+        self.outcomes.append(outcome)
+
+
+async def collect(stream: Any) -> list[Any]:
+    return [piece async for piece in stream]
+
+
+async def pieces(*items: str, fail: BaseException | None = None) -> AsyncGenerator[str, None]:
+    for item in items:
+        yield item
+    if fail is not None:
+        raise fail
+
+
+async def test_a_stream_passes_unchanged_and_is_told_before_its_last_piece_is_read() -> None:
+    told = Told()
+    events = [event({"content": "a"}), event({}, "stop"), "data: [DONE]\n\n"]
+
+    async def handler(request: Any, raw_request: Any) -> Any:
+        return pieces(*events)
+
+    asked = request()
+    stream = await Layer(told).chat(handler)(asked, None)
+    assert await anext(stream) == events[0]
+    assert await anext(stream) == events[1]
+    assert told.outcomes == [Outcome("end")]
+    assert await collect(stream) == events[2:]
+    assert told.outcomes == [Outcome("end")]
+    assert told.turns == [asked.vllm_xargs["lamps_turn"]]
+
+
+async def test_a_stream_that_is_left_is_gone_and_closed() -> None:
+    told, inner = Told(), pieces(event({"content": "a"}), event({"content": "b"}))
+
+    async def handler(request: Any, raw_request: Any) -> Any:
+        return inner
+
+    stream = await Layer(told).chat(handler)(request(), None)
+    await anext(stream)
+    await stream.aclose()
+    assert told.outcomes == [Outcome("gone")]
+    assert await collect(inner) == []  # closed, so vLLM aborts the request
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("broken"), asyncio.CancelledError()])
+async def test_a_failure_is_passed_on_and_told(failure: BaseException) -> None:
+    told = Told()
+
+    async def handler(request: Any, raw_request: Any) -> Any:
+        raise failure
+
+    async def streaming(request: Any, raw_request: Any) -> Any:
+        return pieces(event({"content": "a"}), fail=failure)
+
+    with pytest.raises(type(failure)):
+        await Layer(told).chat(handler)(request(), None)
+    with pytest.raises(type(failure)):
+        await collect(await Layer(told).chat(streaming)(request(), None))
+    assert told.outcomes == [Outcome("gone"), Outcome("gone")]
+
+
+async def test_verdicts_never_wait_and_failures_are_counted() -> None:
+    arrived: list[Any] = []
+    gate = asyncio.Event()
+
+    async def command(name: str, payload: str) -> None:
+        await gate.wait()
+        arrived.append((name, json.loads(payload)))
+        if len(arrived) == 2:
+            raise ConnectionError("engine died")
+
+    verdicts = Verdicts(command)
+    verdicts.deliver("t1", Outcome("call", ("f",)))
+    verdicts.deliver("t2", Outcome("end"))
+    assert verdicts.counters["verdicts_under_way"] == 2
+    gate.set()
+    await asyncio.sleep(0.01)
+    assert arrived[0] == ("verdict", {"turn": "t1", "outcome": "call", "tools": ["f"]})
+    assert verdicts.counters == {
+        "verdicts_sent": 1, "verdicts_failed": 1, "verdicts_dropped": 0, "verdicts_under_way": 0
+    }  # fmt: skip
+
+
+async def test_an_engine_that_hangs_costs_a_bounded_number_of_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts_module, "MAX_UNDER_WAY", 2)
+    monkeypatch.setattr(verdicts_module, "TIMEOUT_S", 0.01)
+
+    async def hangs(name: str, payload: str) -> None:
+        await asyncio.Event().wait()
+
+    verdicts = Verdicts(hangs)
+    for number in range(3):
+        verdicts.deliver(str(number), Outcome("end"))
+    assert verdicts.counters["verdicts_dropped"] == 1
+    await asyncio.sleep(0.1)
+    assert (verdicts.counters["verdicts_failed"], verdicts.counters["verdicts_under_way"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("shown", "admitted"),
+    [
+        ("Bearer one", True),
+        ("bearer two", True),
+        ("Bearer", False),
+        ("Basic one", False),
+        ("one", False),
+        (None, False),
+    ],
+)
+def test_keys(shown: str | None, admitted: bool) -> None:
+    assert Keys(["one", "two"]).admit(shown) is admitted
+    assert Keys([]).admit(shown)
+
+
+def test_json_has_no_infinities() -> None:
+    assert finite({"rank": [1.5, float("inf")], "deep": {"x": float("nan")}}) == {
+        "rank": [1.5, None],
+        "deep": {"x": None},
+    }
