@@ -219,7 +219,7 @@ class Builder:
     def node(self, cls: type[Node], type_: Type, span: Span, *operands: object) -> Node:
         key = (cls, type_, *(_identity(o) for o in operands))
         if key not in self._seen:
-            self._seen[key] = cls(type_, span, *operands)  # type: ignore[call-arg]
+            self._seen[key] = cls(type_, span, *operands)
         return self._seen[key]
 
     def read(self, key: str, type_: Type, span: Span) -> Node:
