@@ -117,6 +117,12 @@ async def engine_command(engine_client: Any, name: str, payload: str) -> list[st
     return list(await asyncio.gather(*calls))
 
 
+def engines_to_choose_from(engine_client: Any) -> int:
+    """How many engines a request may be sent to by its `data_parallel_rank`; 1 where an outer balancer has chosen."""
+    engines = len(engine_client.engine_core.core_engines)
+    return engines if engines == engine_client.vllm_config.parallel_config.data_parallel_size else 1
+
+
 def api_keys(args: Namespace) -> list[str]:
     """The keys vLLM's own routes ask for; empty when the server is open."""
     from vllm import envs

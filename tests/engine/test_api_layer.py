@@ -9,10 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from engine_adapter.vllm.api import verdicts as verdicts_module
 from engine_adapter.vllm.api.layer import Layer
-from engine_adapter.vllm.api.marks import announced_call, mark, offers_call
+from engine_adapter.vllm.api.marks import announced_call, mark, offers_call, steer
 from engine_adapter.vllm.api.outcome import ChatReader, CompletionReader, Outcome, ResponsesReader
 from engine_adapter.vllm.api.routes import Keys, finite
 from engine_adapter.vllm.api.verdicts import Verdicts
@@ -50,6 +51,22 @@ def test_marks_keep_hints_and_overwrite_our_own_words() -> None:
     assert asked.vllm_xargs == {**given, "lamps_turn": turn, "lamps_may_call": 0}
     assert turn != "forged"
     assert given["lamps_turn"] == "forged"  # the client's own object is left alone
+
+
+def test_a_session_stays_with_its_engine() -> None:
+    def rank_of(session: str | None, *headers: tuple[bytes, bytes], engines: int = 4) -> str | None:
+        raw = Request({"type": "http", "headers": list(headers)})
+        asked = request(session_id=session)
+        mark(asked, raw.headers, offers_call=False)
+        steer(asked, raw, engines)
+        return raw.headers.get("X-data-parallel-rank")
+
+    ranks = {rank_of(f"s{number}") for number in range(100)}
+    assert ranks == {"0", "1", "2", "3"}
+    assert rank_of("s1") == rank_of("s1")
+    assert rank_of("s1", (b"x-data-parallel-rank", b"9")) == "9"
+    assert rank_of(None) is None
+    assert rank_of("s1", engines=1) is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from engine_adapter.vllm.api.marks import announced_call, mark, offers_call
+from engine_adapter.vllm.api.marks import announced_call, mark, offers_call, steer
 from engine_adapter.vllm.api.outcome import (
     GONE,
     ChatReader,
@@ -26,10 +26,14 @@ Deliver = Callable[[str, Outcome], None]
 
 
 class Layer:
-    """Makes a handler into one that marks and watches. *deliver* takes a turn's id and how it ended."""
+    """Makes a handler into one that marks and watches.
 
-    def __init__(self, deliver: Deliver) -> None:
+    *deliver* takes a turn's id and how it ended. *engines*: how many of them this API server may choose from.
+    """
+
+    def __init__(self, deliver: Deliver, engines: int = 1) -> None:
         self._deliver = deliver
+        self._engines = engines
 
     def chat(self, handler: Handler) -> Handler:
         return self._around(handler, lambda request: ChatReader(getattr(request, "n", None) or 1), offers_call)
@@ -50,6 +54,8 @@ class Layer:
             headers: Mapping[str, str] = raw_request.headers if raw_request is not None else {}
             reader = reader_of(request)
             turn = mark(request, headers, calls(request))
+            if raw_request is not None:
+                steer(request, raw_request, self._engines)
             try:
                 answer = await handler(request, raw_request, *rest, **options)
             except BaseException:

@@ -7,11 +7,13 @@ The engine gets token ids and sampling parameters: no headers, no tools, no `too
 from __future__ import annotations
 
 import uuid
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 SESSION_HEADER = "X-Session-ID"
 TENANT_HEADER = "X-Lamps-Tenant"
+ENGINE_HEADER = "X-data-parallel-rank"  # vLLM's own
 
 
 def mark(request: Any, headers: Mapping[str, str], offers_call: bool) -> str:
@@ -29,6 +31,20 @@ def mark(request: Any, headers: Mapping[str, str], offers_call: bool) -> str:
         marks["lamps_tenant"] = tenant
     request.vllm_xargs = marks
     return turn
+
+
+def steer(request: Any, raw_request: Any, engines: int) -> None:
+    """Send a marked *request* to the one of *engines* data-parallel engines that is its session's, by name.
+
+    vLLM's balancer ignores sessions, and KV kept in one engine is worth nothing to another. The client's or router's
+    own choice of an engine stands; a request without a session goes where the balancer wants it.
+    """
+    session = request.vllm_xargs.get("session_id")
+    if engines < 2 or not isinstance(session, str) or ENGINE_HEADER in raw_request.headers:
+        return
+    rank = zlib.crc32(session.encode()) % engines
+    # `headers` is a view of this list, and vLLM's handlers read the rank from it.
+    raw_request.scope["headers"].append((ENGINE_HEADER.lower().encode(), str(rank).encode()))
 
 
 def offers_call(request: Any) -> bool:

@@ -39,7 +39,7 @@ class LampsEndpoints:
             return
         command = partial(compat_api.engine_command, engine_client)
         verdicts = Verdicts(command)
-        layer = Layer(verdicts.deliver)
+        layer = Layer(verdicts.deliver, compat_api.engines_to_choose_from(engine_client))
         compat_api.wrap_handlers(state, layer.chat, completion=layer.completion, responses=layer.responses)
         self._control = Control(Keys(compat_api.api_keys(args)), command, lambda: verdicts.counters)
 
