@@ -17,12 +17,16 @@ LARGEST = 256 * 1024  # bytes; policies have a few KiB
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """*policy* is None where *diagnostics* hold an error; *tests* are the tests that are well formed."""
+    """*policy* is None where *diagnostics* hold an error; *tests* are the tests that are well formed.
+
+    *statements* is the syntax of the file itself, as far as it could be read.
+    """
 
     source: Source
     policy: ir.Policy | None
     tests: tuple[nodes.Test, ...]
     diagnostics: tuple[Diagnostic, ...]
+    statements: tuple[nodes.Statement, ...] = ()
 
 
 def load(path: str | Path) -> Loaded:
@@ -72,4 +76,4 @@ def _check(source: Source) -> Loaded:
     found = [*parsed.diagnostics, *checked.diagnostics]
     found.sort(key=lambda d: (d.span.line, d.span.column))
     policy = None if found else checked.policy
-    return Loaded(source, policy, checked.tests, tuple(found[:MOST_ERRORS]))
+    return Loaded(source, policy, checked.tests, tuple(found[:MOST_ERRORS]), parsed.statements)

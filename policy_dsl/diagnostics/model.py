@@ -44,6 +44,22 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """*text* in place of what stands at *span*. Spans are half-open: an empty one inserts."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A change that is certain to keep what the policy does. *title* says it as an order: "remove the param"."""
+
+    title: str
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     code: str  # LMP001: 0xx syntax, 1xx names, 2xx types and units, 3xx fairness, 4xx KV and calls, 5xx cost, 6xx style
     severity: Severity
@@ -52,3 +68,4 @@ class Diagnostic:
     text: str = ""  # shown at the caret
     labels: tuple[Label, ...] = ()
     help: str = ""  # says what to type
+    fix: Fix | None = None
