@@ -1,0 +1,163 @@
+"""Runs the tests that stand in a policy file.
+
+A test describes a few requests and says in which order they run or what a call does to their KV
+cache. The rules are asked through scalar code, at the costs of the catalogue's test profile, so a
+test says the same on every machine. An order must not depend on which request is written first:
+every one is tried both ways round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from policy_dsl import nodes
+from policy_dsl.compiled import CompiledPolicy, compile_policy
+from policy_dsl.diagnostics.model import Span
+from policy_dsl.interpret import evaluate
+from policy_dsl.loading import Loaded, load
+from policy_dsl.types import Handling
+from policy_dsl.verdict import Held, Verdict
+from policy_dsl.worlds import Value, engine_values, row_values
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One expectation that does not hold. *values*: what was looked at and what it was."""
+
+    message: str
+    span: Span
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    __test__ = False  # no test of pytest
+
+    name: str
+    span: Span
+    failures: tuple[Failure, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+def run_file(path: str | Path) -> tuple[TestResult, ...]:
+    """Runs the tests in a policy file. OSError when it can't be read, ValueError when it has errors."""
+    return run_tests(load(path))
+
+
+def run_tests(loaded: Loaded) -> tuple[TestResult, ...]:
+    """Runs the tests of a loaded policy. ValueError when it has errors (show its diagnostics instead)."""
+    if loaded.policy is None:
+        raise ValueError(f"{loaded.source.path} has errors")
+    plain = compile_policy(loaded.policy, loaded.source)
+    return tuple(_run(test, plain) for test in loaded.tests)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    policy: CompiledPolicy
+    engine: Mapping[str, Value]
+    rows: Mapping[str, Mapping[str, Value]]
+
+
+def _run(test: nodes.Test, plain: CompiledPolicy) -> TestResult:
+    givens = [s for s in test.steps if isinstance(s, nodes.Given)]
+    fields = [f for g in givens if g.name is None for f in g.fields]
+    params = {f.path: f.value for f in fields if "." not in f.path and isinstance(f.value, float)}
+    engine = engine_values(fields)
+    names = dict.fromkeys(g.name for g in givens if g.name is not None)
+    rows = {name: row_values([f for g in givens if g.name == name for f in g.fields], engine) for name in names}
+    world = _World(plain.with_params(params) if params else plain, engine, rows)
+    checks = (_check(step, world) for step in test.steps if not isinstance(step, nodes.Given))
+    return TestResult(test.name, test.span, tuple(f for f in checks if f is not None))
+
+
+def _check(step: nodes.ExpectRank | nodes.ExpectCall | nodes.ExpectTrue, world: _World) -> Failure | None:
+    match step:
+        case nodes.ExpectRank(names=names, span=span):
+            return _check_rank(names, span, world)
+        case nodes.ExpectCall(name=name, holds=holds, span=span):
+            verdict = world.policy.scalar.on_call(world.rows[name], world.engine)  # type: ignore[arg-type]
+            return None if _alike(holds, verdict.holds) else _wrong_call(name, holds, verdict, span)
+        case nodes.ExpectTrue():
+            return _check_true(step, world)
+
+
+def _check_rank(names: tuple[str, ...], span: Span, world: _World) -> Failure | None:
+    written = [name for name in world.rows if name in names]
+    found, turned = _ordered(written, world), _ordered(written[::-1], world)
+    if tuple(found) == tuple(turned) == names:
+        return None
+    if found != turned:
+        message = "the order depends on which request is written first: their keys and arrivals are equal"
+    else:
+        message = f"expected {', '.join(names)}; the order is {', '.join(found)}"
+    return Failure(message, span, tuple((name, _place(name, world)) for name in found))
+
+
+def _ordered(names: Sequence[str], world: _World) -> list[str]:
+    """*names* as the engine would take them; equal rows stay as they are."""
+
+    def key(name: str) -> tuple[object, ...]:
+        row, scalar = world.rows[name], world.policy.scalar
+        promoted = scalar.promote(row, world.engine)  # type: ignore[arg-type]
+        ask = scalar.promote_by if promoted else scalar.rank
+        return (not promoted, *_comparable(ask(row, world.engine)), row["request.arrival"])  # type: ignore[arg-type]
+
+    return sorted(names, key=key)
+
+
+def _comparable(keys: Sequence[float]) -> list[tuple[bool, float]]:
+    """*keys* with NaN after all numbers; what follows a NaN counts no more."""
+    made: list[tuple[bool, float]] = []
+    for i, key in enumerate(keys):
+        if math.isnan(key):
+            return [*made, *[(True, 0.0)] * (len(keys) - i)]
+        made.append((False, key))
+    return made
+
+
+def _place(name: str, world: _World) -> str:
+    row, scalar = world.rows[name], world.policy.scalar
+    keys = ", ".join(map(_shown, scalar.rank(row, world.engine)))  # type: ignore[arg-type]
+    return f"rank {keys}" + (", promoted" if scalar.promote(row, world.engine) else "")  # type: ignore[arg-type]
+
+
+def _alike(wanted: Sequence[Held], found: Sequence[Held]) -> bool:
+    return len(wanted) == len(found) and all(
+        w is f and (a == b or (a is not None and b is not None and math.isclose(a, b, rel_tol=1e-9)))
+        for (w, a), (f, b) in zip(wanted, found, strict=True)
+    )
+
+
+def _wrong_call(name: str, wanted: Sequence[Held], verdict: Verdict, span: Span) -> Failure:
+    costs = tuple((label, _shown(cost) + ("" if may else ", not allowed")) for label, cost, may in verdict.costs)
+    message = f"expected {name} on call {_said(wanted)}; the answer is {_said(verdict.holds)} (line {verdict.line})"
+    return Failure(message, span, costs)
+
+
+def _said(holds: Sequence[Held]) -> str:
+    return " then ".join(_word(h) + ("" if lasts is None else f" for {lasts:g}s") for h, lasts in holds)
+
+
+def _word(handling: Handling) -> str:
+    return handling.word
+
+
+def _check_true(step: nodes.ExpectTrue, world: _World) -> Failure | None:
+    values = {f"{name}/{key}": value for name, row in world.rows.items() for key, value in row.items()}
+    if evaluate(step.expr, values, world.engine, world.policy.params):
+        return None
+    sides = ((text, evaluate(node, values, world.engine, world.policy.params)) for text, node in step.operands)
+    return Failure("this does not hold", step.span, tuple((text, _shown(value)) for text, value in sides))
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else f"{value:.6g}"
