@@ -57,7 +57,8 @@ def step_of(rules: BatchRules, n: int) -> Callable[[int], np.ndarray]:
     rows = waiting(n, rules.hoisted_keys | rules.step_keys)
     engine = {k: v for k, v in engine_values(()).items() if not isinstance(v, str)} | {"cost.prefill_context": 1e-9}
     hoisted = rules.hoist(rows, engine)
-    since = np.random.default_rng(8).integers(0, 1_000, n).astype(np.float64)  # step at which the wait began
+    since = np.random.default_rng(8).integers(950, 1_000, n).astype(np.float64)  # step at which the wait began
+    since[:: n // 30] = 0.0  # some 30 have lost patience: both orders are needed
     waited = np.empty(n)
     rows["request.waited_steps"] = waited
     arrival = rows["request.arrival"]

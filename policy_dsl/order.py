@@ -27,55 +27,57 @@ def first(
     before it, in order of arrival, whatever its further keys. Ties: arrival, then index. -0.0 equals 0.0.
     """
     if promoted is None or not promoted.any():
-        return _first((*keys, arrival), None, k)
-    ahead = np.flatnonzero(promoted)
-    head = _first((*by, arrival), ahead, k)
+        return _sorted((*keys, arrival), _leading((*keys, arrival), k))
+    head = _sorted((*by, arrival), _leading_where((*by, arrival), promoted, k))
     if len(head) == k:
         return head
-    return np.concatenate([head, _first((*keys, arrival), np.flatnonzero(~promoted), k - len(head))])
+    rest = _leading_where((*keys, arrival), ~promoted, k - len(head))
+    return np.concatenate([head, _sorted((*keys, arrival), rest)])
 
 
-def _first(columns: tuple[Column, ...], among: Rows | None, k: int) -> Rows:
-    """The first *k* rows *among* these indices (ascending; None: all), in order."""
-    return _sorted(columns, _leading(columns, among, k))
+def _leading(columns: tuple[Column, ...], k: int) -> Rows:
+    """The first *k* rows, unordered."""
+    near = _near(columns[0], k)
+    return _among(columns, np.arange(len(columns[0])) if near is None else near, k)
 
 
-def _leading(columns: tuple[Column, ...], among: Rows | None, k: int) -> Rows:
-    """The same rows, unordered: all before the k-th of the first column, and of its equals the first by the rest."""
-    column = columns[0] if among is None else columns[0][among]
-    if k <= 0 or k >= len(column):
-        rows = np.arange(len(column)) if among is None else among
+def _leading_where(columns: tuple[Column, ...], mask: Column, k: int) -> Rows:
+    """The first *k* of the rows that *mask* marks, unordered."""
+    near = _near(columns[0], k, mask)
+    return _among(columns, np.flatnonzero(mask) if near is None else near, k)
+
+
+def _among(columns: tuple[Column, ...], rows: Rows, k: int) -> Rows:
+    """The first *k* of *rows* (ascending): all before the k-th by the first column, and of its equals by the rest."""
+    if k <= 0 or k >= len(rows):
         return rows[: max(k, 0)]
-    near = _candidates(column, k)
+    column = columns[0][rows]
+    near = _near(column, k)
     if near is not None:
-        column = column[near]
-        among = near if among is None else among[near]
+        rows, column = rows[near], column[near]
     pivot = np.partition(column, k - 1)[k - 1]  # NaN counts as the largest
     if not np.isnan(pivot):
-        ahead, equal, rest = np.flatnonzero(column < pivot), np.flatnonzero(column == pivot), columns[1:]
+        ahead, equal, rest = rows[column < pivot], rows[column == pivot], columns[1:]
     else:
         nan = np.isnan(column)
-        ahead, equal = np.flatnonzero(~nan), np.flatnonzero(nan)
+        ahead, equal = rows[~nan], rows[nan]
         rest = columns[-1:] if len(columns) > 1 else ()  # by arrival
-    if among is not None:
-        ahead, equal = among[ahead], among[equal]
     missing = k - len(ahead)
-    if len(equal) > missing:
-        equal = _leading(rest, equal, missing) if rest else equal[:missing]
-    return np.concatenate([ahead, equal])
+    return np.concatenate([ahead, _among(rest, equal, missing) if rest else equal[:missing]])
 
 
-def _candidates(column: Column, k: int) -> Rows | None:
-    """A few rows with the first *k* of *column* and all that equal the k-th, by a sample; None: no good guess."""
-    n = len(column)
-    if n <= _SMALL:
+def _near(column: Column, k: int, mask: Column | None = None) -> Rows | None:
+    """A few rows (of those in *mask*) that hold the first *k* and all that equal the k-th; None: no good guess."""
+    if len(column) <= _SMALL:
         return None
-    sample = column[:: n // _SAMPLE]
-    expected = k * len(sample) / n
+    stride = len(column) // _SAMPLE
+    sample = column[::stride] if mask is None else column[::stride][mask[::stride]]
+    expected = k * len(sample) / (len(column) if mask is None else max(np.count_nonzero(mask), 1))
     place = int(expected + 4.0 * expected**0.5 + 8.0)  # four standard deviations and a few
     if place >= len(sample) // 4:
         return None
-    near = np.flatnonzero(column <= np.partition(sample, place)[place])
+    close = column <= np.partition(sample, place)[place]
+    near = np.flatnonzero(close if mask is None else close & mask)
     return near if len(near) >= k else None
 
 

@@ -23,7 +23,9 @@ from policy_dsl.ir import Node
 Column = NDArray[Any]
 Rows = Mapping[str, Column]
 Engine = Mapping[str, float | bool]
-BLOCK = 8192  # rows: a buffer of doubles is 64 KiB, so that those of one rule stay in the second-level cache
+# Rows in a block. A buffer of doubles is 128 KiB, so that those of one rule stay in a second-level cache of 2 MiB:
+# lamps.lamps ranks 100,000 rows in 730 us with 8,192, 650 us with 16,384 or 32,768, 1,000 us with 4,096.
+BLOCK = 16_384
 
 
 class Program:
@@ -57,7 +59,7 @@ class Program:
                 _as(rows[key] if isinstance(key, str) else hoisted[key], dtype)
                 for key, dtype in zip(kernel.inputs, kernel.input_dtypes, strict=True)
             ]
-            if n <= BLOCK:
+            if 0 < n <= BLOCK:
                 kernel.body(inputs, scalars, self._block(n), results, self._masks)
             else:
                 for start in range(0, n, BLOCK):

@@ -140,10 +140,12 @@ def _cheapest_of_any(costs: Sequence[Operand], allowed: Sequence[Operand], out: 
 
 def pick(choice: Column, arms: Sequence[Operand], out: Column, better: Column, masks: Masks) -> Column:
     """For each row the double of the arm that *choice* names."""
-    used = [i for i in range(len(arms)) if (choice == i).any()]
-    out[...] = arms[used[0]]
-    for i in used[1:]:
-        select(np.equal(choice, i, out=better), arms[i], out, out, masks)
+    base: Operand = None
+    for i, arm in enumerate(arms):
+        if np.equal(choice, i, out=better).any():
+            base = arm if base is None else select(better, arm, base, out, masks)
+    if base is not out:
+        out[...] = base
     return out
 
 

@@ -39,6 +39,18 @@ def table(n: int, seed: int = 0) -> dict[str, np.ndarray]:
     return rows | {"call.chance": random.random(n)}
 
 
+def test_nobody_waits():
+    loaded = load(POLICIES / "lamps.lamps")
+    assert loaded.policy is not None
+    rules = compile_policy(loaded.policy, loaded.source).batch
+    rows = table(0)
+    hoisted = rules.hoist(rows, ENGINE)
+    assert [len(c) for c in rules.rank(rows, hoisted, ENGINE)] == [0, 0]
+    promoted = rules.promoted(rows, hoisted, ENGINE)
+    assert promoted is not None
+    assert len(promoted) == 0
+
+
 @pytest.mark.parametrize("name", ["fcfs", "sjf", "lamps"])
 def test_shipped_policies_are_well_typed_and_answer(name):
     loaded = load(POLICIES / f"{name}.lamps")

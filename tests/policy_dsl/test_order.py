@@ -82,5 +82,16 @@ def test_flags_are_ordered_and_zeros_are_equal():
     assert first((np.array([0.0, -0.0]),), np.array([0.0, 1.0]), 2).tolist() == [0, 1]
 
 
+def test_nobody_waits():
+    nothing = np.empty(0)
+    assert first((nothing,), nothing, 5, np.empty(0, np.bool_)).tolist() == []
+
+
+def test_many_equal_rows_fall_to_the_next_key():
+    n = 60_000
+    classes, arrival = np.repeat([1.0, 0.0], n // 2), np.random.default_rng(3).random(n)
+    assert first((classes,), arrival, 9).tolist() == by_hand((classes,), arrival, 9)
+
+
 def test_arrival_that_is_nan_ends():
     assert first((np.full(3, math.nan),), np.full(3, math.nan), 2).tolist() == [0, 1]
