@@ -27,7 +27,6 @@ Statements = Sequence[nodes.Statement]
 S = TypeVar("S", bound=nodes.Statement)
 
 LIMITS = ("pinned",)
-LATER_LIMITS = ("swapping", "host", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +192,7 @@ class _Checker:
         made = []
         for s in self._all(nodes.LimitStatement):
             name, env = s.name.name, self._env(s)
-            if name in LATER_LIMITS:
-                self.el.error(codes.LATER, f"this version of the language cannot limit `{name}` yet", s.name.span, env)
-            elif name not in LIMITS:
+            if name not in LIMITS:
                 help = did_you_mean(name, LIMITS) or "what can be limited: " + ", ".join(LIMITS)
                 self.el.error(codes.UNKNOWN_NAME, f"there is no limit `{name}`", s.name.span, env, help=help)
             elif name in first:

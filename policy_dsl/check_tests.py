@@ -81,11 +81,13 @@ def _step(el: Elaborator, step: nodes.Step, env: Env) -> nodes.CheckedStep | Non
             for i, ident in enumerate(step.names):
                 if ident.name in names[:i]:
                     el.error(codes.REPEATED, f"`{ident.name}` stands twice in this order", ident.span, env)
-            return nodes.ExpectRank(tuple(names), step.span)
+            return nodes.ExpectRank(tuple(names), step.span, step.rule)
         case nodes.ExpectCallSyntax():
             return _expect_call(el, step, env)
         case nodes.ExpectTrueSyntax():
             return _expect_true(el, step, env)
+        case _:
+            return None
 
 
 def _row(el: Elaborator, name: nodes.Ident, env: Env) -> str:

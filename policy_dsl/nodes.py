@@ -163,12 +163,17 @@ class DecideMatch(Syntax):
     cases: tuple[Case, ...]
 
 
-Decision = Action | LeastOf | DecideIf | DecideMatch
+@dataclass(frozen=True, slots=True)
+class Again(Syntax):
+    """`again`: what `on call` answers, asked with today's values. Only in `while paused`."""
+
+
+Decision = Action | LeastOf | DecideIf | DecideMatch | Again
 
 
 @dataclass(frozen=True, slots=True)
 class Case(Syntax):
-    """`"bash", "python*": VALUE`; the value is an expression, or a decision in `on call`."""
+    """`"bash", "python*": VALUE`; the value is an expression, or a decision in `on call` and `while paused`."""
 
     patterns: tuple[Pattern, ...]
     value: Expr | Decision
@@ -184,11 +189,45 @@ class PolicyStatement(Syntax):
 
 
 @dataclass(frozen=True, slots=True)
+class ExtendsStatement(Syntax):
+    """The policy this one is built on: a shipped policy's name, or the path of a file."""
+
+    parent: Ident | Text
+
+
+@dataclass(frozen=True, slots=True)
+class IncludeStatement(Syntax):
+    """A file whose lets and params are read as if they stood here."""
+
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class DropStatement(Syntax):
+    """A statement of the parent that is left out. *what*: its words ("while paused"); *limit*: which, of limits."""
+
+    what: str
+    limit: Ident | None
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
 class ParamStatement(Syntax):
     name: Ident
     default: Number
     low: Number
     high: Number
+    override: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HintStatement(Syntax):
+    """What a client may say about a request: a number in a range (clamped), or a text (no range)."""
+
+    name: Ident
+    default: Number | Text
+    low: Number | None
+    high: Number | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +245,7 @@ class LetStatement(Syntax):
     name: Ident
     args: tuple[Argument, ...]
     value: Expr
+    override: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +260,34 @@ class RankStatement(Syntax):
 
 
 @dataclass(frozen=True, slots=True)
+class YieldStatement(Syntax):
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VictimStatement(Syntax):
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OnCallStatement(Syntax):
+    """*at_arrival*: decided when the turn arrives, and kept."""
+
     decision: Decision
+    at_arrival: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PausedStatement(Syntax):
+    """`while paused every D ...`."""
+
+    every: Expr
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitStatement(Syntax):
+    when: Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +297,36 @@ class PromoteStatement(Syntax):
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute(Syntax):
+    name: Ident
+    value: Number | Text | Truth
+
+
+@dataclass(frozen=True, slots=True)
+class ClassStatement(Syntax):
+    """A group of sessions. *when* is None for the one that takes the rest."""
+
+    name: Ident
+    when: Expr | None
+    attributes: tuple[Attribute, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LimitStatement(Syntax):
+    """*by*: who gets what is left of it in a step; empty: in order of asking."""
+
     name: Ident
     bound: Expr
+    by: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatement(Syntax):
+    """`budget 200us at 4096 requests`. *unit* is the word `requests`."""
+
+    cost: Number
+    requests: Number
+    unit: Ident
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +337,7 @@ class FieldSyntax(Syntax):
 
 @dataclass(frozen=True, slots=True)
 class GivenSyntax(Syntax):
-    """`given { ... }`, `request NAME { ... }`."""
+    """`given { ... }`, `request NAME { ... }`, `session NAME { ... }`."""
 
     subject: Ident
     name: Ident | None
@@ -252,8 +345,18 @@ class GivenSyntax(Syntax):
 
 
 @dataclass(frozen=True, slots=True)
+class AtSyntax(Syntax):
+    """`at 5s`: what follows is said of that time, from the start of the test."""
+
+    time: Number
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectRankSyntax(Syntax):
+    """`expect rank a, b`. *rule*: the word of the order: "rank", "yield" or "victim"."""
+
     names: tuple[Ident, ...]
+    rule: str = "rank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,11 +366,17 @@ class ExpectCallSyntax(Syntax):
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectPausedSyntax(Syntax):
+    name: Ident
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
 class ExpectTrueSyntax(Syntax):
     expr: Expr
 
 
-Step = GivenSyntax | ExpectRankSyntax | ExpectCallSyntax | ExpectTrueSyntax
+Step = GivenSyntax | AtSyntax | ExpectRankSyntax | ExpectCallSyntax | ExpectPausedSyntax | ExpectTrueSyntax
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +394,9 @@ class Broken(Syntax):
 
 
 Statement = (
-    PolicyStatement | ParamStatement | LetStatement | RankStatement | OnCallStatement | PromoteStatement
-    | LimitStatement | TestStatement | Broken
+    PolicyStatement | ExtendsStatement | IncludeStatement | DropStatement | ParamStatement | HintStatement
+    | LetStatement | RankStatement | YieldStatement | VictimStatement | OnCallStatement | PausedStatement
+    | AdmitStatement | PromoteStatement | ClassStatement | LimitStatement | BudgetStatement | TestStatement | Broken
 )  # fmt: skip
 
 
@@ -305,7 +415,8 @@ class Lognormal:
 class Field:
     """One given value, its type and range already checked.
 
-    *path* is a param's name (no dot) or an `engine.*` signal in `given`, a row signal in `request`.
+    *path* is a param's name (no dot) or an `engine.*` signal in `given`, a row signal or a hint
+    (`hint.critical`) in `request` and `session`.
     A distribution signal has a float (a point mass, known) or a Lognormal (known); its key with
     `.known` may be given as a bool of its own, which then wins. Instants are seconds of virtual time.
     """
@@ -317,24 +428,50 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`given {...}` (name None: params and engine signals) or `request NAME {...}` (one row)."""
+    """`given {...}` (name None: params and engine signals), `request NAME {...}` or `session NAME {...}` (one row).
+
+    Requests wait; with *paused*, a session: its turn has ended in a call, which began at the start of the test.
+    After an `At` only engine signals are given: they have these values from then on.
+    """
 
     name: str | None
     fields: tuple[Field, ...]
+    span: Span = field(repr=False)
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """What follows holds at this instant of virtual time, in seconds from the start; ascending."""
+
+    time_s: float
     span: Span = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectRank:
-    """These requests, all given in this test, run in this order (promotion included)."""
+    """These requests, all given in this test, run in this order (promotion included).
+
+    With *rule* "victim" they are preempted, with "yield" these sessions give their memory up, in this order.
+    """
 
     names: tuple[str, ...]
     span: Span = field(repr=False)
+    rule: str = "rank"
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectCall:
     """What `on call` answers for request *name*: handlings and how long each lasts (s; None: to the end)."""
+
+    name: str
+    holds: tuple[tuple[Handling, float | None], ...]
+    span: Span = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectPaused:
+    """What is in force for session *name* at this instant, after `while paused` was asked as often as it asks."""
 
     name: str
     holds: tuple[tuple[Handling, float | None], ...]
@@ -356,12 +493,12 @@ class ExpectTrue:
     span: Span = field(repr=False)
 
 
-CheckedStep = Given | ExpectRank | ExpectCall | ExpectTrue
+CheckedStep = Given | At | ExpectRank | ExpectCall | ExpectPaused | ExpectTrue
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A checked `test` statement. All `Given` steps hold for all expectations: their order doesn't matter."""
+    """A checked `test` statement. `Given` steps before the first `At` hold for all expectations, in any order."""
 
     __test__ = False  # no test of pytest
 

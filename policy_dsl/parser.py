@@ -24,7 +24,7 @@ from policy_dsl import nodes
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Severity, Source, Span
 from policy_dsl.lexer import POISON, lex, span_of
-from policy_dsl.recovery import LATER_STATEMENTS, STATEMENTS, explain, later, not_a_statement, split
+from policy_dsl.recovery import STATEMENTS, explain, not_a_statement, split
 from policy_dsl.tree import ToNodes
 
 VERSION = 1
@@ -34,7 +34,7 @@ MOST_ERRORS = 100  # a file with more is not a policy
 class _KeepAll(PostLex):
     """Keeps the terminals that no rule uses: they are how the lexer reports what it doesn't know."""
 
-    always_accept = ("BAD_NUMBER", "BAD_WORD", "BAD_STRING", "BAD_CHARACTER", "LATER")
+    always_accept = ("BAD_NUMBER", "BAD_WORD", "BAD_STRING", "BAD_CHARACTER")
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:
         return stream
@@ -113,9 +113,7 @@ def _statement(lark: Lark, source: Source, piece: list[Token], found: list[Diagn
     readable = [t for t in piece if t.type != "BAD_CHARACTER"]
     torn = any(t.type == "STRING" and t.startswith(POISON) for t in piece)
     whole = len(readable) == len(piece) and not torn
-    if readable and readable[0] in LATER_STATEMENTS:
-        found.append(later(source, readable[0]))
-    elif readable and readable[0] not in STATEMENTS:
+    if readable and readable[0] not in STATEMENTS:
         if whole:
             found.append(not_a_statement(source, piece))
     elif readable:
@@ -125,8 +123,9 @@ def _statement(lark: Lark, source: Source, piece: list[Token], found: list[Diagn
             return ToNodes(source).transform(interactive.feed_eof(readable[-1]))  # type: ignore[no-any-return]
         if whole and at is not None:
             found.extend(_explained(lark, source, readable, at))
-    name = readable[1] if len(readable) > 1 and readable[1].type == "NAME" else ""
-    return nodes.Broken(span_of(source, piece[0], piece[-1]), str(piece[0]), str(name))
+    words = readable[1:] if readable and readable[0].type == "OVERRIDE" else readable
+    name = words[1] if len(words) > 1 and words[1].type == "NAME" else ""
+    return nodes.Broken(span_of(source, piece[0], piece[-1]), str(words[0] if words else piece[0]), str(name))
 
 
 def _feed(interactive: InteractiveParser, tokens: list[Token]) -> int | None:
@@ -165,7 +164,9 @@ def _begins_step(piece: list[Token], i: int) -> bool:
     """Whether a step of a test begins here: `expect ...`, or a word, perhaps a name, and `{`."""
     if piece[i] == "expect":
         return True
-    return piece[i] in ("given", "request") and any(t.type == "LBRACE" for t in piece[i + 1 : i + 3])
+    if piece[i] == "at":
+        return True
+    return piece[i] in ("given", "request", "session") and any(t.type == "LBRACE" for t in piece[i + 1 : i + 3])
 
 
 def _closes(piece: list[Token], i: int) -> bool:

@@ -17,11 +17,13 @@ from policy_dsl.lexer import span_of
 from policy_dsl.names import did_you_mean
 from policy_dsl.types import Handling
 
-STATEMENTS = ("policy", "param", "let", "rank", "on", "promote", "limit", "test")
-LATER_STATEMENTS = (
-    "extends", "include", "override", "hint", "drop", "yield", "while", "victim", "admit", "class", "budget",
+STATEMENTS = (
+    "policy", "extends", "include", "override", "param", "hint", "let", "drop", "rank", "on", "while", "yield",
+    "victim", "admit", "promote", "class", "limit", "budget", "test",
 )  # fmt: skip
-_TAKES_A_STATEMENT_WORD = ("override", "drop")
+_TAKES_A_STATEMENT_WORD = ("override", "drop", "expect")
+_TAKES_A_NAME = ("policy", "extends", "param", "hint", "let", "class", "limit")
+_SUBJECTS = ("request", "session")  # words of a test that take a name, no statements
 
 _WORDS = {
     "NAME": "a name", "STRING": "a text in quotes", "QUANTITY": "a quantity such as `5s`", "NUMBER": "a number",
@@ -45,14 +47,22 @@ def split(tokens: list[Token]) -> Iterator[list[Token]]:
 
 
 def _begins(tokens: list[Token], i: int) -> bool:
-    """Whether a statement begins at token *i*. `expect rank ...` and `expect NAME on call ...` don't."""
+    """Whether a statement begins at token *i*. `expect rank ...`, `drop limit ...`, `expect NAME on call ...` don't.
+
+    Nor does a word that stands where a name should: the statement before it says so.
+    """
     token = tokens[i]
-    word = token.type == token.upper() and token in STATEMENTS  # a word of its own, not a name or a text
-    if not word and not (token.type == "LATER" and token in LATER_STATEMENTS):
+    if token.type != token.upper() or token not in STATEMENTS:  # a word of its own, not a name or a text
         return False
-    before = tokens[i - 1] if i else ""
+    if i == 0:
+        return True
+    before = tokens[i - 1]
+    if before.line == token.line and before in _TAKES_A_NAME and before.type == before.upper():
+        return False
+    if before in _SUBJECTS and tokens[i + 1 : i + 2] == ["{"]:
+        return False
     expected_call = token == "on" and i > 1 and tokens[i - 2] == "expect"
-    return not (before in _TAKES_A_STATEMENT_WORD or before == "expect" or expected_call)
+    return before not in _TAKES_A_STATEMENT_WORD and not expected_call
 
 
 def _closing(tokens: list[Token]) -> dict[int, int]:
@@ -78,8 +88,7 @@ def _error(code: str, message: str, span: Span, help: str = "", labels: tuple[La
 
 def not_a_statement(source: Source, piece: list[Token]) -> Diagnostic:
     """What stands where a statement should begin."""
-    help = did_you_mean(piece[0], (*STATEMENTS, *LATER_STATEMENTS))
-    help = help or "statements begin with " + " ".join(STATEMENTS[:-1]) + " or test"
+    help = did_you_mean(piece[0], STATEMENTS) or "statements begin with " + " ".join(STATEMENTS[:-1]) + " or test"
     return _error(codes.SYNTAX, "expected a statement", span_of(source, piece[0]), help)
 
 
@@ -90,12 +99,10 @@ def explain(source: Source, piece: list[Token], at: int, accepts: Set[str]) -> D
     token, before = piece[at], piece[at - 1]
     span = span_of(source, token)
     for_a_name = "NAME" in accepts and not accepts & {"NUMBER", "RBRACE"}
-    if token.type == "LATER" or (token.type == "BY" and piece[0] == "limit"):
-        return later(source, token)
     if for_a_name and token in [h.word for h in Handling]:
         return _error(codes.RESERVED, f"`{token}` is a handling; choose another name", span)
     if for_a_name and token.isidentifier() and token.type != "NAME":
-        return _error(codes.RESERVED, f"`{token}` is a reserved word; choose another name", span)
+        return _error(codes.RESERVED, f"`{token}` is a word of the language; choose another name", span)
     if for_a_name and token.type == "PATH" and before in ("let", "param", "policy"):
         return _error(codes.SYNTAX, "a name has no dots", span, f"write `{token.replace('.', '_')}`")
     brace = unclosed(piece)
@@ -105,7 +112,7 @@ def explain(source: Source, piece: list[Token], at: int, accepts: Set[str]) -> D
         label = Label(span_of(source, brace), "opened here")
         return _error(codes.UNCLOSED, "expected `}` before this", span, labels=(label,))
     if "$END" in accepts and token.type == "NAME" and token.line != before.line:
-        near = did_you_mean(token, (*STATEMENTS, *LATER_STATEMENTS))
+        near = did_you_mean(token, STATEMENTS)
         if near:
             return _error(codes.SYNTAX, "expected a statement", span, near)
     return _error(codes.SYNTAX, expected(accepts), span, _advice(token, before, accepts))
@@ -120,11 +127,6 @@ def _ends_early(source: Source, piece: list[Token], accepts: Set[str]) -> Diagno
         label = Label(span_of(source, brace), "opened here")
         return _error(codes.UNCLOSED, "this `{` is never closed", end, "write `}`", (label,))
     return _error(codes.SYNTAX, "the statement ends too early: " + expected(accepts), end)
-
-
-def later(source: Source, token: Token) -> Diagnostic:
-    """A reserved word whose statement does not exist yet."""
-    return _error(codes.LATER, f"this version of the language does not have `{token}` yet", span_of(source, token))
 
 
 def _advice(token: Token, before: Token, accepts: Set[str]) -> str:

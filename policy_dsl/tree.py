@@ -37,13 +37,34 @@ class ToNodes(Transformer_NonRecursive[Token, Any]):
     def policy(self, meta: Meta, c: Children) -> nodes.PolicyStatement:
         return nodes.PolicyStatement(self._span(meta), self._ident(c[0]), str(c[1])[1:-1])
 
+    def extends(self, meta: Meta, c: Children) -> nodes.ExtendsStatement:
+        return nodes.ExtendsStatement(self._span(meta), self._ident(c[0]) if isinstance(c[0], Token) else c[0])
+
+    def include(self, meta: Meta, c: Children) -> nodes.IncludeStatement:
+        return nodes.IncludeStatement(self._span(meta), c[0])
+
+    def drop(self, meta: Meta, c: Children) -> nodes.DropStatement:
+        words, reason = c
+        limit = self._ident(words[1]) if words[0] == "limit" else None
+        what = str(words[0]) if limit is not None else " ".join(words)
+        return nodes.DropStatement(self._span(meta), what, limit, self._text(reason))
+
+    def dropped(self, meta: Meta, c: Children) -> Children:
+        return c
+
     def param(self, meta: Meta, c: Children) -> nodes.ParamStatement:
-        name, default, low, _, high = c
-        return nodes.ParamStatement(self._span(meta), self._ident(name), default, low, high)
+        *override, name, default, low, _, high = c
+        return nodes.ParamStatement(self._span(meta), self._ident(name), default, low, high, bool(override))
+
+    def hint(self, meta: Meta, c: Children) -> nodes.HintStatement:
+        low, high = (c[2], c[4]) if len(c) > 2 else (None, None)
+        return nodes.HintStatement(self._span(meta), self._ident(c[0]), c[1], low, high)
 
     def let(self, meta: Meta, c: Children) -> nodes.LetStatement:
-        args = tuple(a for a in c[1:-1] if a is not None)
-        return nodes.LetStatement(self._span(meta), self._ident(c[0]), args, c[-1])
+        override = c[0].type == "OVERRIDE"
+        name, *args, value = c[1:] if override else c
+        arguments = tuple(a for a in args if a is not None)
+        return nodes.LetStatement(self._span(meta), self._ident(name), arguments, value, override)
 
     def argument(self, meta: Meta, c: Children) -> nodes.Argument:
         return nodes.Argument(self._span(meta), str(c[0]), None if c[1] is None else self._ident(c[1]))
@@ -51,22 +72,47 @@ class ToNodes(Transformer_NonRecursive[Token, Any]):
     def rank(self, meta: Meta, c: Children) -> nodes.RankStatement:
         return nodes.RankStatement(self._span(meta), c[0])
 
+    def yield_(self, meta: Meta, c: Children) -> nodes.YieldStatement:
+        return nodes.YieldStatement(self._span(meta), c[0])
+
+    def victim(self, meta: Meta, c: Children) -> nodes.VictimStatement:
+        return nodes.VictimStatement(self._span(meta), c[0])
+
     def order(self, meta: Meta, c: Children) -> tuple[nodes.Key, ...]:
         return tuple(c)
 
     def key(self, meta: Meta, c: Children) -> nodes.Key:
         return nodes.Key(self._span(meta), c[-1], len(c) == 2 and c[0] == "highest")
 
+    def admit(self, meta: Meta, c: Children) -> nodes.AdmitStatement:
+        return nodes.AdmitStatement(self._span(meta), c[0])
+
     def promote(self, meta: Meta, c: Children) -> nodes.PromoteStatement:
         return nodes.PromoteStatement(self._span(meta), c[0], c[1] or ())
 
+    def class_(self, meta: Meta, c: Children) -> nodes.ClassStatement:
+        return nodes.ClassStatement(self._span(meta), self._ident(c[0]), c[1], tuple(c[2:]))
+
+    def attribute(self, meta: Meta, c: Children) -> nodes.Attribute:
+        return nodes.Attribute(self._span(meta), self._ident(c[0]), c[1])
+
     def limit(self, meta: Meta, c: Children) -> nodes.LimitStatement:
-        return nodes.LimitStatement(self._span(meta), self._ident(c[0]), c[2])
+        return nodes.LimitStatement(self._span(meta), self._ident(c[0]), c[2], c[3] or ())
+
+    def budget(self, meta: Meta, c: Children) -> nodes.BudgetStatement:
+        cost, requests, unit = c
+        return nodes.BudgetStatement(self._span(meta), self._number(cost), self._number(requests), self._ident(unit))
 
     # decisions
 
     def on_call(self, meta: Meta, c: Children) -> nodes.OnCallStatement:
-        return nodes.OnCallStatement(self._span(meta), c[0])
+        return nodes.OnCallStatement(self._span(meta), c[-1], len(c) == 2)
+
+    def while_paused(self, meta: Meta, c: Children) -> nodes.PausedStatement:
+        return nodes.PausedStatement(self._span(meta), *c)
+
+    def again(self, meta: Meta, c: Children) -> nodes.Again:
+        return nodes.Again(self._span(meta))
 
     def action(self, meta: Meta, c: Children) -> nodes.Action:
         return nodes.Action(self._span(meta), tuple(c))
@@ -102,11 +148,21 @@ class ToNodes(Transformer_NonRecursive[Token, Any]):
     def expect_true(self, meta: Meta, c: Children) -> nodes.ExpectTrueSyntax:
         return nodes.ExpectTrueSyntax(self._span(meta), c[0])
 
-    def expect_rank(self, meta: Meta, c: Children) -> nodes.ExpectRankSyntax:
-        return nodes.ExpectRankSyntax(self._span(meta), tuple(self._ident(t) for t in c))
+    def at(self, meta: Meta, c: Children) -> nodes.AtSyntax:
+        return nodes.AtSyntax(self._span(meta), self._number(c[0]))
+
+    def expect_order(self, meta: Meta, c: Children) -> nodes.ExpectRankSyntax:
+        (rule,), *names = c
+        return nodes.ExpectRankSyntax(self._span(meta), tuple(self._ident(t) for t in names), str(rule))
+
+    def ordered(self, meta: Meta, c: Children) -> Children:
+        return c
 
     def expect_call(self, meta: Meta, c: Children) -> nodes.ExpectCallSyntax:
         return nodes.ExpectCallSyntax(self._span(meta), self._ident(c[0]), c[1])
+
+    def expect_paused(self, meta: Meta, c: Children) -> nodes.ExpectPausedSyntax:
+        return nodes.ExpectPausedSyntax(self._span(meta), self._ident(c[0]), c[1])
 
     # expressions
 
@@ -181,15 +237,24 @@ class ToNodes(Transformer_NonRecursive[Token, Any]):
         return nodes.Anything(self._span(meta))
 
     def text(self, meta: Meta, c: Children) -> nodes.Text:
-        return nodes.Text(self._span(meta), str(c[0])[1:-1])
+        return self._text(c[0])
+
+    def _text(self, token: Token) -> nodes.Text:
+        return nodes.Text(span_of(self._source, token), str(token)[1:-1])
 
     def literal(self, meta: Meta, c: Children) -> nodes.Number:
-        token = c[-1]
+        return self._number(c[0])
+
+    def signed(self, meta: Meta, c: Children) -> nodes.Number:
+        number = self._number(c[-1])
+        if len(c) == 1 or number.unit == POISON:
+            return number
+        return nodes.Number(self._span(meta), -number.value, number.dim, number.unit)
+
+    def _number(self, token: Token) -> nodes.Number:
+        span = span_of(self._source, token)
         if token.startswith(POISON):
-            return nodes.Number(self._span(meta), math.nan, NUMBER, POISON)
+            return nodes.Number(span, math.nan, NUMBER, POISON)
         mantissa, unit = literal(token)
         dim, size = SUFFIXES[unit] if unit else (NUMBER, 1.0)
-        sign = -1.0 if len(c) == 2 else 1.0
-        return nodes.Number(self._span(meta), sign * mantissa * size, dim, unit)
-
-    signed = literal
+        return nodes.Number(span, mantissa * size, dim, unit)

@@ -12,7 +12,6 @@ NUMBER = "LMP004"
 CHARACTER = "LMP005"
 STRING = "LMP006"
 RESERVED = "LMP007"
-LATER = "LMP008"
 TOO_LARGE = "LMP009"
 UNCLOSED = "LMP010"
 
@@ -45,7 +44,6 @@ TITLES: dict[str, str] = {
     CHARACTER: "a character or word the language does not have",
     STRING: "a text without its closing quote",
     RESERVED: "a reserved word used as a name",
-    LATER: "a statement of a later version of the language",
     TOO_LARGE: "an expression nested too deeply, or a policy too large",
     UNCLOSED: "a brace without its partner",
     UNKNOWN_NAME: "an unknown name or signal",
