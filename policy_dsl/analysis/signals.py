@@ -1,0 +1,87 @@
+"""What a signal can be: by the catalogue alone, or as large as it gets in practice.
+
+The catalogue bounds most signals on one side only. A proof that counts on numbers (a bound on
+overtaking) and a warning that is to be worth reading (an overflow) need the other side: sizes no
+engine reaches. `PLAUSIBLE` has them, `EXTREME` allows whatever a double can be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from policy_dsl.analysis.intervals import EITHER, INF, Interval, Truth
+from policy_dsl.catalogue import SHAPE, Signal, signal_of
+from policy_dsl.types import Kind
+from policy_dsl.units import BLOCK, BYTE, NUMBER, SECOND, STEP, TOKEN, Dim
+
+Assumption = Callable[[str], "Interval | Truth | None"]
+"""The values of a signal's key; None for a text."""
+
+LONGEST_S = 1e7  # a wait, a call or a session: four months
+LARGEST_REQUEST_TOK = 1e7
+# What an engine has in all, and units that only it is counted in.
+_MOST: dict[Dim, float] = {
+    NUMBER: 1e7,
+    TOKEN: 1e9,
+    BLOCK: 1e9,
+    BYTE: 1e15,
+    SECOND: LONGEST_S,
+    STEP: 1e9,
+    SECOND / STEP: 100.0,
+    TOKEN / BLOCK: 1e5,
+    BYTE / TOKEN: 1e9,
+    SECOND / TOKEN: 1.0,
+    SECOND / TOKEN / TOKEN: 1e-6,
+}
+_MOST_ELSEWHERE = 1e15
+_INSTANT_S = 1e10  # clocks begin at the boot or in 1970
+_LARGEST_PRIORITY = 2.0**31
+
+
+def extreme(key: str) -> Interval | Truth | None:
+    """What the catalogue promises: an open end includes infinity."""
+    return _shared(key) or _of(signal_of(key), lambda s, end: end)
+
+
+def plausible(key: str) -> Interval | Truth | None:
+    """The same, open ends closed at sizes that no engine reaches; a signal whose default is infinite keeps them."""
+    return _shared(key) or _of(signal_of(key), _closed)
+
+
+def _shared(key: str) -> Interval | Truth | None:
+    stat = key.rpartition(".")[2]
+    if stat == "known":
+        return EITHER
+    if stat in SHAPE:
+        return Interval(-50.0, 50.0) if stat == "mu" else Interval(0.0, 10.0)
+    return None
+
+
+def _of(signal: Signal, end: Callable[[Signal, float], float]) -> Interval | Truth | None:
+    match signal.type.kind:
+        case Kind.BOOL:
+            return EITHER
+        case Kind.QUANTITY | Kind.INSTANT:
+            return Interval(end(signal, signal.low), end(signal, signal.high))
+        case _:
+            return None
+
+
+def _closed(signal: Signal, end: float) -> float:
+    if not math.isinf(end) or end in (signal.default, signal.test):
+        return end
+    if signal.type.kind is Kind.INSTANT:
+        most = _INSTANT_S
+    elif signal.low == -INF:
+        most = _LARGEST_PRIORITY
+    elif signal.type.dim == TOKEN and signal.per_row:
+        most = LARGEST_REQUEST_TOK
+    else:
+        most = _MOST.get(signal.type.dim, _MOST_ELSEWHERE)
+    return math.copysign(most, end)
+
+
+def assuming(base: Assumption, known: Mapping[str, Interval]) -> Assumption:
+    """*base*, but for the signals in *known*."""
+    return lambda key: known[key] if key in known else base(key)
