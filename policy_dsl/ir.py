@@ -140,7 +140,23 @@ class Choose:
     span: Span
 
 
-Decision = Act | Pick | Choose
+@dataclass(frozen=True, slots=True, eq=False)
+class Again:
+    """What `on call` answers, asked with the values of now. Only in `while paused`."""
+
+    span: Span
+
+
+Decision = Act | Pick | Choose | Again
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Paused:
+    """`while paused every D ...`. *every* is a duration or steps, made of constants and params."""
+
+    every: Node
+    decision: Decision
+    span: Span
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,8 +167,44 @@ class Promote:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limit:
-    name: str  # "pinned"
-    bound: Node  # a plain number is a share of the total, else tokens
+    """A hard bound on what `limits.limit_of(name)` says. *by*: who gets what is left of it in a step."""
+
+    name: str  # "pinned", "batch.running"
+    bound: Node  # of the limit's own unit, or (*share*) a part of its total
+    span: Span
+    share: bool = True
+    by: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Class:
+    """A group of sessions: the first whose *when* holds (None: always) as the session's first turn arrives."""
+
+    name: str
+    when: Node | None
+    attributes: tuple[tuple[str, float | bool | str], ...]  # the same names and types in every class
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HintInfo:
+    """What a client may say about a request. A number is clamped to *low*..*high*; a text has neither."""
+
+    name: str
+    type: Type
+    default: float | str
+    low: float
+    high: float
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Budget:
+    """The most that a step's decisions may cost with so many requests waiting."""
+
+    cost_s: float
+    requests: float
     span: Span
 
 
@@ -171,7 +223,12 @@ class ParamInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """A checked policy. Statements that are absent are None or empty; the default for `on call` is discard."""
+    """A checked policy. Statements that are absent are None or empty; the default for `on call` is discard.
+
+    Rules about waiting and running rows read `handling` as foreseen. `paused`, `yields` and the `by` of limits
+    are asked about paused sessions: there it is what is in force (the hidden signal `call.handling`).
+    *flat* is the text that the policy is made of, inherited statements included, tests not.
+    """
 
     name: str
     title: str
@@ -181,6 +238,15 @@ class Policy:
     promote: Promote | None
     limits: tuple[Limit, ...]
     handling: Node  # what on_call would answer now, NONE where call.chance < 0.5; rank reads it through here
+    at_arrival: bool = False  # on_call is asked once, when the turn arrives
+    paused: Paused | None = None
+    yields: tuple[Key, ...] = ()
+    victim: tuple[Key, ...] = ()
+    admit: Node | None = None
+    classes: tuple[Class, ...] = ()
+    hints: tuple[HintInfo, ...] = ()
+    budget: Budget | None = None
+    flat: str = ""
 
 
 def children(node: Node) -> Iterator[Node]:
