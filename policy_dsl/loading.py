@@ -8,11 +8,9 @@ from pathlib import Path
 
 from policy_dsl import ir, nodes
 from policy_dsl.check import check
-from policy_dsl.diagnostics import codes
-from policy_dsl.diagnostics.model import Diagnostic, Severity, Source, Span
+from policy_dsl.diagnostics.model import Diagnostic, Source
 from policy_dsl.parser import MOST_ERRORS, parse
-
-LARGEST = 256 * 1024  # bytes; policies have a few KiB
+from policy_dsl.reading import LARGEST, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +40,10 @@ def load_text(text: str, path: str = "<text>") -> Loaded:
 
 
 def _load(data: bytes, path: str) -> Loaded:
-    if len(data) > LARGEST:
-        return _unreadable(Source(path, ""), f"this file is larger than a policy can be ({LARGEST // 1024} KiB)", 1, 1)
-    text = data.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if "\0" in text:
-        return _unreadable(Source(path, ""), "this is not a text file: it holds a zero byte", 1, 1)
-    source = Source(path, text)
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        return _unreadable(source, "this is not UTF-8 text", line, column)
+    source = decode(data, path)
+    if isinstance(source, Diagnostic):
+        return Loaded(source.span.source, None, (), (source,))
     return _check(source)
-
-
-def _unreadable(source: Source, message: str, line: int, column: int) -> Loaded:
-    span = Span(source, line, column, line, column + 1)
-    return Loaded(source, None, (), (Diagnostic(codes.UNREADABLE, Severity.ERROR, message, span),))
 
 
 @cache

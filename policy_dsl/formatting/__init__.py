@@ -16,8 +16,15 @@ from policy_dsl.diagnostics.model import Diagnostic, Severity, Source, Span
 from policy_dsl.formatting.columns import render
 from policy_dsl.formatting.layout import Layout, begins_blank
 from policy_dsl.formatting.pieces import (
-    Group, Tok, braces_around, entry_places, grouped, parts, tokens_with_comments,
-)  # fmt: skip
+    Group,
+    Tok,
+    braces_around,
+    entry_places,
+    grouped,
+    parts,
+    place_of,
+    tokens_with_comments,
+)
 from policy_dsl.lexer import lex
 from policy_dsl.parser import parse, parser
 from policy_dsl.recovery import split
@@ -68,7 +75,7 @@ def _write(source: Source, tokens: list[Any], statements: tuple[nodes.Statement,
     layout = Layout()
     before = ""
     for piece in split(tokens):
-        kept = [tok for token in piece if (tok := by_place.get((token.line, token.column))) is not None]
+        kept = [tok for token in piece if (tok := by_place.get(place_of(token))) is not None]
         if not kept:
             continue
         word = kept[0].text.split()[0]

@@ -43,3 +43,9 @@ def kept(item: Item) -> bool:
     """Whether the author broke *item* at its weakest level, where that is his to choose."""
     level = weakest(item)
     return level in _KEPT and any(first_token(item[i:]).first for _, i in _places(item, level))
+
+
+def hang(item: Item, level: int) -> bool:
+    """Whether what follows a break stands below the operand of *item*, not below the sign it begins with."""
+    begins = first_token(item).type
+    return level in _AFTER.values() and (begins == "EQUAL" or begins in _BEFORE)

@@ -91,26 +91,20 @@ def _widen(lines: list[Line], cell: int) -> bool:
 def _align_comments(lines: list[Line]) -> None:
     """Comments of one paragraph stand in one column, in two or more where one would push them over the width."""
     group: list[Line] = []
+    column, last = 0, WIDTH  # where the comments of *group* begin, and the last column they could
     for line in lines:
-        if group and not _fit([*group, line]):
-            _pad(group)
-            group = []
+        own = len(line.code) + 2
+        latest = WIDTH - len(line.comment)
+        if latest < own:
+            latest = WIDTH  # too long in any case: no reason to part
+        if group and max(column, own) > min(last, latest):
+            _pad(group, column)
+            group, column, last = [], 0, WIDTH
         group.append(line)
-    _pad(group)
+        column, last = max(column, own), min(last, latest)
+    _pad(group, column)
 
 
-def _column(group: list[Line]) -> int:
-    return max(len(line.code) for line in group) + 2
-
-
-def _fit(group: list[Line]) -> bool:
-    """Whether one column suits all: it pushes none over the width that would be within it alone."""
-    column = _column(group)
-    return all(
-        column + len(line.comment) <= WIDTH or len(line.code) + 2 + len(line.comment) > WIDTH for line in group
-    )
-
-
-def _pad(group: list[Line]) -> None:
+def _pad(group: list[Line], column: int) -> None:
     for line in group:
-        line.comment = " " * (_column(group) - len(line.code)) + line.comment
+        line.comment = " " * (column - len(line.code)) + line.comment

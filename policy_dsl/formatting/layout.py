@@ -11,8 +11,16 @@ from policy_dsl.formatting import breaks
 from policy_dsl.formatting.columns import WIDTH, Line
 from policy_dsl.formatting.heads import head_of, table
 from policy_dsl.formatting.pieces import (
-    Group, Item, Node, Tok, first_token, flat, has_comment, last_token, separator,
-)  # fmt: skip
+    Group,
+    Item,
+    Node,
+    Tok,
+    first_token,
+    flat,
+    has_comment,
+    last_token,
+    separator,
+)
 
 INDENT = 2
 
@@ -63,7 +71,7 @@ class Layout:
             return
         self._extra = INDENT
         if head:
-            self._flat(item[:head])
+            self._sequence(item[:head])
             self._cell(tag or f"item {self._item}")
             self._tags = list(self._line.tags)
             self._extra = 0
@@ -99,7 +107,7 @@ class Layout:
 
     def _braces(self, group: Group) -> None:
         self._put(group.open)
-        outer, mine, extra = self._indent, self._indent + self._extra_of_line(), self._extra
+        outer, mine, extra = self._indent, self._line_indent(), self._extra
         for i, entry in enumerate(group.entries):
             self.item(entry, mine + INDENT, blank=i > 0 and begins_blank(first_token(entry)))
         self.comments(group.close, mine + INDENT, blank=bool(group.entries) and begins_blank(group.close))
@@ -109,13 +117,12 @@ class Layout:
         self._put(group.close)
         self._indent, self._extra = outer, max(extra, INDENT)
 
-    def _extra_of_line(self) -> int:
-        """How much a continued line is indented beyond the item."""
+    def _line_indent(self) -> int:
+        """Where this line begins; a little inside the item where it continues below the first column."""
         line = self._line
-        continued = bool(line.tags) and not any(line.cells[:-1])
-        if continued:
-            return INDENT
-        return len(line.cells[0]) - len(line.cells[0].lstrip())
+        if line.tags and not any(line.cells[:-1]):
+            return line.indent + INDENT
+        return line.indent + len(line.cells[0]) - len(line.cells[0].lstrip())
 
     # --- runs: what stands between broken braces
 
@@ -128,12 +135,15 @@ class Layout:
             self._sequence(run)
         else:
             first, *others = breaks.parts(run, level)
+            deeper = breaks.hang(run, level) * INDENT
             self._run(first, 0 if others else reserve)
             for i, part in enumerate(others, 1):
+                self._extra += deeper
                 self._newline()
+                self._leads(first_token(part))
                 self._extra += INDENT
                 self._run(part, reserve if i == len(others) else 0)
-                self._extra -= INDENT
+                self._extra -= INDENT + deeper
 
     def _sequence(self, run: Item) -> None:
         """No operator to break at: groups break where they don't fit."""
@@ -176,17 +186,22 @@ class Layout:
     def _put(self, node: Node) -> None:
         """A token, or a group on one line; on a new line if a comment stands before it."""
         tok, last, text = (node, node, node.text) if isinstance(node, Tok) else (node.open, node.close, node.flat)
-        for comment in tok.lead:
-            if not self._empty:
-                self._newline()
-            self._line.cells[-1] += comment.text
-            self._newline()
+        self._leads(tok)
         if self._line.comment:
             self._newline()
         self._line.cells[-1] += separator(self._before, tok) + text
         self._line.comment = last.trail
         self._before = last
         self._empty = False
+
+    def _leads(self, tok: Tok) -> None:
+        """The comments above a token inside an item; afterwards a new line has begun."""
+        for comment in tok.lead:
+            if not self._empty:
+                self._newline()
+            self._line.cells[-1] += comment.text
+            self._newline()
+        tok.lead = []
 
     def _cell(self, tag: str) -> None:
         """What follows is in the next column."""

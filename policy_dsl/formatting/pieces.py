@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from lark import Token
 
@@ -76,15 +76,16 @@ def last_token(item: Item) -> Tok:
 
 
 @cache
-def _parts(kind: type[nodes.Syntax]) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name != "span")
 
 
 def parts(value: Any) -> tuple[Any, ...] | None:
     """What a node or a tuple of nodes consists of, spans left out; None for a plain value."""
     if isinstance(value, nodes.Syntax):
-        return tuple(getattr(value, name) for name in _parts(type(value)))
-    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else None
+        kind: Any = type(value)
+        return tuple(getattr(value, name) for name in _names(kind))
+    return value if isinstance(value, tuple) else None
 
 
 def entry_places(statements: Iterable[nodes.Statement], inside: dict[Place, int]) -> set[Place]:
