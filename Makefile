@@ -34,6 +34,7 @@ check: lint types imports
 lint: $(VENV)/.dev ## format and lint of the Python code, and of the shipped policies
 	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "make fmt mends the format"; exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/lamps fmt --check policies policy_dsl/prelude.lamps
 	@$(BIN)/lamps lint policies
 
 types: $(VENV)/.dev ## mypy, strict
@@ -45,9 +46,10 @@ imports: $(VENV)/.dev ## who may import whom
 pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word")
 	@$(BIN)/pytest $(ARGS)
 
-fmt: $(VENV)/.dev ## format the Python code
+fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)
 	@$(BIN)/ruff format --quiet $(CODE)
+	@$(BIN)/lamps fmt policies policy_dsl/prelude.lamps
 
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)
 	@$(BIN)/python benchmarks/cli.py

@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "What the scheduler of a running server is doing, and by which policy.",
     "bench": "Replay a trace against a server and measure it.",
     "lint": "Check policy files.",
+    "fmt": "Format policy files.",
     "doctor": "What is installed, what would fail, and how to mend it.",
     "completion": "Print the completion script for a shell.",
 }
