@@ -14,6 +14,8 @@ from random import Random
 from hypothesis import strategies as st
 
 from policy_dsl import catalogue, ir
+from policy_dsl.codegen.lower import postorder
+from policy_dsl.codegen.scalar import decision_roots
 from policy_dsl.diagnostics.model import Source, Span
 from policy_dsl.types import BOOL, HANDLING, INSTANT, TEXT, Handling, Type, quantity
 from policy_dsl.units import NUMBER, SECOND
@@ -43,7 +45,7 @@ _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 _UNARY_CALLS = ("abs", "floor", "ceil", "sqrt", "exp", "log", "log2", "normal_cdf")
 
 
-@dataclass
+@dataclass(repr=False)
 class Pool:
     """The nodes so far, by type."""
 
@@ -87,6 +89,11 @@ def _one(draw: st.DrawFn, nodes: list[ir.Node]) -> ir.Node:
     return nodes[-1 - (newest if draw(st.booleans()) else draw(st.integers(0, len(nodes) - 1)))]
 
 
+def _any(draw: st.DrawFn, kinds: list[list[ir.Node]]) -> list[ir.Node]:
+    """One of *kinds*; by number, since Hypothesis prints what it samples from, and graphs are long in print."""
+    return kinds[draw(st.integers(0, len(kinds) - 1))]
+
+
 def _constant(draw: st.DrawFn, pool: Pool) -> None:
     pool.numbers.append(pool.make(ir.Const, NUM, draw(numbers)))
 
@@ -117,7 +124,7 @@ def _compare(draw: st.DrawFn, pool: Pool) -> None:
 
 
 def _equal(draw: st.DrawFn, pool: Pool) -> None:
-    kind = draw(st.sampled_from([pool.handlings, pool.texts, pool.flags]))
+    kind = _any(draw, [pool.handlings, pool.texts, pool.flags])
     op = draw(st.sampled_from(["==", "!="]))
     pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(draw, kind), _one(draw, kind)))
 
@@ -140,7 +147,7 @@ def _if(draw: st.DrawFn, pool: Pool) -> None:
     test = _one(draw, pool.flags)
     # Half of them of numbers: the others are rarer in policies.
     kinds = [pool.numbers, pool.numbers, pool.numbers, pool.flags, pool.texts, pool.handlings]
-    kind = draw(st.sampled_from(kinds))
+    kind = _any(draw, kinds)
     then, other = _one(draw, kind), _one(draw, kind)
     kind.append(pool.make(ir.If, then.type, test, then, other))
 
@@ -179,8 +186,40 @@ _STEPS = [
 ]  # fmt: skip
 
 
+class Program:
+    """A random policy that prints as a list of numbered nodes (as a tree a shared graph would explode)."""
+
+    def __init__(self, policy: ir.Policy) -> None:
+        self.policy = policy
+
+    def __repr__(self) -> str:
+        policy = self.policy
+        promote = () if policy.promote is None else (policy.promote.when, *(k.expr for k in policy.promote.by))
+        roots = (*(k.expr for k in policy.rank), *promote, policy.handling, *decision_roots(policy.on_call))
+        order = postorder(roots)
+        number = {id(n): f"n{i}" for i, n in enumerate(order)}
+        lines = [f"{number[id(n)]} = {_written(n, number)}" for n in order]
+        keys = ", ".join(("highest " if k.highest else "") + number[id(k.expr)] for k in policy.rank)
+        return "\n".join([*lines, f"rank {keys}", f"others {' '.join(number[id(r)] for r in roots)}"])
+
+
+def _written(node: ir.Node, number: dict[int, str]) -> str:
+    match node:
+        case ir.Const(value=value):
+            return repr(value)
+        case ir.Read(key=name) | ir.Param(name=name):
+            return name
+        case ir.Least(arms=arms):
+            parts = (f"{a.handling.word}: {number[id(a.cost)]} if {number.get(id(a.allowed))}" for a in arms)
+            return f"least {{ {', '.join(parts)} }}"
+        case ir.TextIs(patterns=patterns):
+            return f"{number[id(node.subject)]} in {patterns}"
+    name = getattr(node, "op", "") or getattr(node, "name", "") or "if"
+    return " ".join([name, *(number[id(c)] for c in ir.children(node))])
+
+
 @st.composite
-def policies(draw: st.DrawFn) -> ir.Policy:
+def policies(draw: st.DrawFn) -> Program:
     """A policy of all statements, over one random graph."""
     pool = draw(pools())
     for step in draw(st.sampled_from([(), (_least, _by_handling), (_least, _by_handling, _arithmetic, _by_handling)])):
@@ -188,9 +227,9 @@ def policies(draw: st.DrawFn) -> ir.Policy:
     instants = [pool.builder.read(k, INSTANT, SPAN) for k in INSTANTS]
 
     def keys(least: int) -> tuple[ir.Key, ...]:
-        kinds = st.sampled_from([pool.numbers, pool.numbers, pool.flags, instants])
+        kinds = [pool.numbers, pool.numbers, pool.flags, instants]
         count = draw(st.integers(least, 3))
-        made = [ir.Key(_one(draw, draw(kinds)), draw(st.booleans())) for _ in range(count)]
+        made = [ir.Key(_one(draw, _any(draw, kinds)), draw(st.booleans())) for _ in range(count)]
         return (ir.Key(pool.numbers[-1], draw(st.booleans())), *made)[:3] if least else tuple(made)
 
     promote = ir.Promote(_one(draw, pool.flags), keys(0)) if draw(st.booleans()) else None
@@ -198,7 +237,7 @@ def policies(draw: st.DrawFn) -> ir.Policy:
     bound = draw(st.sampled_from([NUM, catalogue.signal_of("engine.kv_total").type]))
     limits = (ir.Limit("pinned", pool.make(ir.Const, bound, draw(numbers)), SPAN),)
     on_call = draw(decisions(pool))
-    return ir.Policy("p", "t", params, keys(1), on_call, promote, limits, _one(draw, pool.handlings))
+    return Program(ir.Policy("p", "t", params, keys(1), on_call, promote, limits, _one(draw, pool.handlings)))
 
 
 @st.composite

@@ -85,15 +85,15 @@ def check(policy: ir.Policy, seed: int) -> None:
 
 @settings(max_examples=250, **_SETTINGS)
 @given(make.policies(), seeds)
-def test_the_readings_agree(policy, seed):
-    check(policy, seed)
+def test_the_readings_agree(program, seed):
+    check(program.policy, seed)
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, **_SETTINGS)
+@settings(max_examples=5_000, **_SETTINGS)
 @given(make.policies(), seeds)
-def test_the_readings_agree_on_many(policy, seed):
-    check(policy, seed)
+def test_the_readings_agree_on_many(program, seed):
+    check(program.policy, seed)
 
 
 @settings(max_examples=50, **_SETTINGS)

@@ -266,3 +266,20 @@ def test_a_deep_policy():
     columns = {"request.priority": np.ones(2), "request.waited": np.full(2, 0.5), "request.arrival": np.zeros(2)}
     assert compiled.batch.rank(columns, (), ENGINE)[0].tolist() == [wanted[0]] * 2
     assert wanted[0] == pytest.approx(1.5**49)
+
+
+def test_what_the_prelude_computes_stands_where_it_is_used():
+    path = POLICIES / "lamps.lamps"
+    loaded = load(path)
+    assert loaded.policy is not None
+    rules = compile_policy(loaded.policy, loaded.source).scalar
+    values = row()
+    del values["predict.output_after"]  # read by decode_area(back, predict.output_after)
+    engine = {k: v for k, v in ENGINE.items() if k != "cost.decode"}  # read inside decode_time, in the prelude
+    for asked, given in ((values, ENGINE), (row(), engine)):
+        with pytest.raises(KeyError) as caught:
+            rules.rank(asked, given)
+        frame = traceback.extract_tb(caught.value.__traceback__)[-1]
+        assert frame.filename == str(path)
+        assert frame.line is not None
+        assert "decode_area(" in frame.line
