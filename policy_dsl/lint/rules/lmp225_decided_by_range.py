@@ -1,0 +1,83 @@
+"""LMP225: a comparison that the ranges decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy_dsl import ir, nodes
+from policy_dsl.analysis.intervals import Interval, Truth
+from policy_dsl.analysis.ranges import Ranges
+from policy_dsl.analysis.signals import extreme
+from policy_dsl.codegen.lower import postorder
+from policy_dsl.diagnostics.model import Diagnostic
+from policy_dsl.lint.rule import Rule
+from policy_dsl.lint.subject import Subject
+
+_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+
+
+class DecidedByRange(Rule):
+    """A comparison that always holds, or never, by the ranges of what it compares.
+
+    ## Why
+
+    A chance is never above 1 and a wait never below 0. Such a comparison usually has its sides
+    swapped, its unit mistaken (`50` for `50%`), or a param's range in its way.
+
+    ## Avoid
+
+    ```lamps
+    on call if call.chance > 50 { preserve for 10s } else { discard }
+    ```
+
+    ## Prefer
+
+    ```lamps
+    on call if call.chance > 50% { preserve for 10s } else { discard }
+    ```
+    """
+
+    code, name = "LMP225", "decided-by-range"
+
+    def check(self, s: Subject) -> Iterator[Diagnostic]:
+        promised = Ranges(s.policy.params, extreme)
+        for e in s.every(nodes.Infix):
+            if e.op not in _COMPARISONS:
+                continue
+            for node in s.made(e, ir.Binary):
+                if not s.ranges.reached(node) or not any(isinstance(n, ir.Read | ir.Param) for n in postorder((node,))):
+                    continue
+                here, always = s.ranges.of(node), promised.of(node)
+                if isinstance(here, Truth) and isinstance(always, Truth) and here.can_hold != here.can_fail:
+                    # Sizes that no engine reaches are no promise.
+                    if always.can_hold == always.can_fail and not _local(s, node):
+                        continue
+                    word = "always" if here.can_hold else "never"
+                    yield self.finding(f"this {word} holds", e.span, help=_help(s, node))
+
+
+def _local(s: Subject, node: ir.Binary) -> bool:
+    """Whether what surrounds it decides it, by a test before it."""
+    return s.ranges.of(node) != Ranges(s.policy.params).of(node)
+
+
+def _help(s: Subject, node: ir.Binary) -> str:
+    left, right = s.ranges.of(node.left), s.ranges.of(node.right)
+    if not isinstance(left, Interval) or not isinstance(right, Interval):
+        return ""
+    promised = Ranges(s.policy.params, extreme)
+    a, b = promised.of(node.left), promised.of(node.right)
+    return f"the left side is {_said(a)}, the right side {_said(b)}"
+
+
+def _said(value: object) -> str:
+    if not isinstance(value, Interval) or value.empty:
+        return "no number"
+    if value.low == value.high:
+        return f"{value.low:g}"
+    if value.high == float("inf"):
+        return f"at least {value.low:g}"
+    return f"at most {value.high:g}" if value.low == float("-inf") else f"in {value.low:g}..{value.high:g}"
+
+
+RULE = DecidedByRange
