@@ -15,14 +15,11 @@ from enum import Enum
 from policy_dsl import ir
 from policy_dsl.analysis import intervals
 from policy_dsl.analysis.intervals import EITHER, INF, Interval, Truth, hull, union
-from policy_dsl.analysis.signals import Assumption, plausible
+from policy_dsl.analysis.signals import Assumption, Values, assuming, declared, plausible
 from policy_dsl.codegen import arithmetic
 from policy_dsl.types import Handling, Kind
 
 Codes = frozenset[float]  # of handlings
-Values = Interval | Truth | Codes | None  # None: a text
-
-_ANY_HANDLING: Codes = frozenset(float(h) for h in Handling)
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -89,6 +86,11 @@ class Ranges:
     def hazards(self) -> Mapping[ir.Node, set[Hazard]]:
         """What can go wrong in the operations looked at so far."""
         return self._shared.hazards
+
+
+def ranges_of(policy: ir.Policy, assume: Assumption = plausible, fixed: Mapping[str, float] | None = None) -> Ranges:
+    """Ranges of the expressions of *policy*, its classes and hints included."""
+    return Ranges(policy.params, assuming(assume, declared(policy)), fixed)
 
 
 class _Scope:
@@ -250,6 +252,8 @@ class _Scope:
                 for hold in holds:
                     if hold.lasts is not None:
                         self.value(hold.lasts)
+            case ir.Again():
+                pass
             case ir.Pick(arms=arms):
                 for arm in arms:
                     scope = self

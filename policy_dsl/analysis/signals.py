@@ -10,14 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from policy_dsl import ir
 from policy_dsl.analysis.intervals import EITHER, INF, Interval, Truth
 from policy_dsl.catalogue import SHAPE, Signal, signal_of
-from policy_dsl.types import Kind
+from policy_dsl.types import Handling, Kind
 from policy_dsl.units import BLOCK, BYTE, NUMBER, SECOND, STEP, TOKEN, Dim
 
-Assumption = Callable[[str], "Interval | Truth | None"]
-"""The values of a signal's key; None for a text."""
+Values = Interval | Truth | frozenset[float] | None
+"""What an expression can be: numbers, truth, codes of handlings; None for a text."""
 
+Assumption = Callable[[str], Values]
+"""The values of a signal's key."""
+
+ANY_HANDLING = frozenset(float(h) for h in Handling)
 LONGEST_S = 1e7  # a wait, a call or a session: four months
 LARGEST_REQUEST_TOK = 1e7
 # What an engine has in all, and units that only it is counted in.
@@ -39,17 +44,17 @@ _INSTANT_S = 1e10  # clocks begin at the boot or in 1970
 _LARGEST_PRIORITY = 2.0**31
 
 
-def extreme(key: str) -> Interval | Truth | None:
+def extreme(key: str) -> Values:
     """What the catalogue promises: an open end includes infinity."""
     return _shared(key) or _of(signal_of(key), lambda s, end: end)
 
 
-def plausible(key: str) -> Interval | Truth | None:
+def plausible(key: str) -> Values:
     """The same, open ends closed at sizes that no engine reaches; a signal whose default is infinite keeps them."""
     return _shared(key) or _of(signal_of(key), _closed)
 
 
-def _shared(key: str) -> Interval | Truth | None:
+def _shared(key: str) -> Values:
     stat = key.rpartition(".")[2]
     if stat == "known":
         return EITHER
@@ -58,13 +63,15 @@ def _shared(key: str) -> Interval | Truth | None:
     return None
 
 
-def _of(signal: Signal, end: Callable[[Signal, float], float]) -> Interval | Truth | None:
+def _of(signal: Signal, end: Callable[[Signal, float], float]) -> Values:
     match signal.type.kind:
         case Kind.BOOL:
             return EITHER
         case Kind.QUANTITY | Kind.INSTANT:
             return Interval(end(signal, signal.low), end(signal, signal.high))
-        case _:
+        case Kind.HANDLING:
+            return ANY_HANDLING
+        case Kind.TEXT:
             return None
 
 
@@ -82,6 +89,23 @@ def _closed(signal: Signal, end: float) -> float:
     return math.copysign(most, end)
 
 
-def assuming(base: Assumption, known: Mapping[str, Interval]) -> Assumption:
+def declared(policy: ir.Policy) -> dict[str, Values]:
+    """What the policy declares itself: attributes of classes, hints of clients."""
+    found: dict[str, Values] = {}
+    for name in dict(policy.classes[0].attributes) if policy.classes else ():
+        values = [dict(c.attributes)[name] for c in policy.classes]
+        if all(isinstance(v, bool) for v in values):
+            found[f"class.{name}"] = Truth(True in values, False in values)
+        elif any(isinstance(v, str) for v in values):
+            found[f"class.{name}"] = None
+        else:
+            numbers = [float(v) for v in values]
+            found[f"class.{name}"] = Interval(min(numbers), max(numbers))
+    for hint in policy.hints:
+        found[f"hint.{hint.name}"] = None if isinstance(hint.default, str) else Interval(hint.low, hint.high)
+    return found
+
+
+def assuming(base: Assumption, known: Mapping[str, Values]) -> Assumption:
     """*base*, but for the signals in *known*."""
     return lambda key: known[key] if key in known else base(key)

@@ -19,14 +19,14 @@ proved is so for sessions: turns of older sessions may pass as often as they ret
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from policy_dsl import ir
 from policy_dsl.analysis.intervals import INF, Interval, Truth
 from policy_dsl.analysis.linear import growth
-from policy_dsl.analysis.ranges import Ranges, Values
-from policy_dsl.analysis.signals import LONGEST_S, assuming, plausible
+from policy_dsl.analysis.ranges import Ranges, ranges_of
+from policy_dsl.analysis.signals import LONGEST_S, Values, assuming, plausible
 from policy_dsl.catalogue import Changes, signal_of
 from policy_dsl.codegen.lower import keys_read
 
@@ -70,7 +70,7 @@ class _Bound:
 
 def overtaking(policy: ir.Policy) -> Overtaking:
     """The verdict on *policy*, parameters at their defaults."""
-    proof = _Proof({p.name: p.default for p in policy.params}, policy.params)
+    proof = _Proof(policy)
     first = _order(proof, policy.rank)
     if first is not None and first.t == 0 and first.for_good:
         return _said("order", first)
@@ -85,19 +85,20 @@ def overtaking(policy: ir.Policy) -> Overtaking:
 class _Proof:
     """Ranges under an assumption on the clocks of a row."""
 
-    def __init__(self, fixed: Mapping[str, float], params: Iterable[ir.ParamInfo]) -> None:
-        self._fixed, self._params = fixed, tuple(params)
+    def __init__(self, policy: ir.Policy) -> None:
+        self._policy, self._fixed = policy, {p.name: p.default for p in policy.params}
 
     def waited(self, t: float, steps: float = 0.0) -> Ranges:
         """A row that has waited at least so long."""
-        known = dict.fromkeys((*_TURN_CLOCKS_S, *_SESSION_CLOCKS_S), Interval(t, max(LONGEST_S, t)))
+        known: dict[str, Values] = dict.fromkeys((*_TURN_CLOCKS_S, *_SESSION_CLOCKS_S), Interval(t, max(LONGEST_S, t)))
         known[_STEP_CLOCK] = Interval(steps, max(_MOST_STEPS, steps))
-        return Ranges(self._params, assuming(plausible, known), self._fixed)
+        return ranges_of(self._policy, assuming(plausible, known), self._fixed)
 
     def arriving(self, session_too: bool) -> Ranges:
         """A row that arrives now, of a session that may be old, or that arrives now as well."""
         clocks = (*_TURN_CLOCKS_S, _STEP_CLOCK, *(_SESSION_CLOCKS_S if session_too else ()))
-        return Ranges(self._params, assuming(plausible, dict.fromkeys(clocks, Interval(0.0, 0.0))), self._fixed)
+        known: dict[str, Values] = dict.fromkeys(clocks, Interval(0.0, 0.0))
+        return ranges_of(self._policy, assuming(plausible, known), self._fixed)
 
 
 def _order(proof: _Proof, keys: tuple[ir.Key, ...]) -> _Bound | None:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from policy_dsl import nodes
 from policy_dsl.analysis.intervals import Interval
 from policy_dsl.lint.subject import Subject
-from policy_dsl.types import quantity
-from policy_dsl.units import NUMBER
 
 
 def limits(s: Subject) -> Iterator[tuple[nodes.LimitStatement, Interval, bool]]:
@@ -19,4 +17,4 @@ def limits(s: Subject) -> Iterator[tuple[nodes.LimitStatement, Interval, bool]]:
         if statement is not None and s.owns(limit.span):
             found = s.ranges.of(limit.bound)
             if isinstance(found, Interval):
-                yield statement, found, limit.bound.type == quantity(NUMBER)
+                yield statement, found, limit.share

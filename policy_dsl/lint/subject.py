@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from policy_dsl import ir, nodes
-from policy_dsl.analysis.ranges import Ranges
+from policy_dsl.analysis.ranges import Ranges, ranges_of
 from policy_dsl.analysis.starvation import Overtaking, overtaking
 from policy_dsl.codegen.lower import postorder
 from policy_dsl.diagnostics.model import Source, Span
@@ -92,12 +92,20 @@ class Subject:
     def made(self, syntax: nodes.Syntax, kind: type[I]) -> list[I]:
         return [n for n in self.at(syntax) if isinstance(n, kind)]
 
+    @property
+    def decisions(self) -> tuple[ir.Decision, ...]:
+        """`on call` and `while paused`."""
+        paused = self.policy.paused
+        return (self.policy.on_call,) if paused is None else (self.policy.on_call, paused.decision)
+
     @cached_property
     def ranges(self) -> Ranges:
         """Ranges of all expressions, params over their range."""
-        ranges = Ranges(self.policy.params)
-        ranges.decide(self.policy.on_call)
-        inside = {id(n) for n in _roots(self.policy.on_call)}
+        ranges = ranges_of(self.policy)
+        inside = set()
+        for decision in self.decisions:
+            ranges.decide(decision)
+            inside |= {id(n) for n in _roots(decision)}
         for root in self.roots:
             if id(root) not in inside:
                 ranges.of(root)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policy_dsl import ir, nodes
 from policy_dsl.analysis.intervals import Interval, Truth
-from policy_dsl.analysis.ranges import Ranges
+from policy_dsl.analysis.ranges import ranges_of
 from policy_dsl.analysis.signals import extreme
 from policy_dsl.codegen.lower import postorder
 from policy_dsl.diagnostics.model import Diagnostic
@@ -40,7 +40,7 @@ class DecidedByRange(Rule):
     code, name = "LMP225", "decided-by-range"
 
     def check(self, s: Subject) -> Iterator[Diagnostic]:
-        promised = Ranges(s.policy.params, extreme)
+        promised = ranges_of(s.policy, extreme)
         for e in s.every(nodes.Infix):
             if e.op not in _COMPARISONS:
                 continue
@@ -58,14 +58,14 @@ class DecidedByRange(Rule):
 
 def _local(s: Subject, node: ir.Binary) -> bool:
     """Whether what surrounds it decides it, by a test before it."""
-    return s.ranges.of(node) != Ranges(s.policy.params).of(node)
+    return s.ranges.of(node) != ranges_of(s.policy).of(node)
 
 
 def _help(s: Subject, node: ir.Binary) -> str:
     left, right = s.ranges.of(node.left), s.ranges.of(node.right)
     if not isinstance(left, Interval) or not isinstance(right, Interval):
         return ""
-    promised = Ranges(s.policy.params, extreme)
+    promised = ranges_of(s.policy, extreme)
     a, b = promised.of(node.left), promised.of(node.right)
     return f"the left side is {_said(a)}, the right side {_said(b)}"
 

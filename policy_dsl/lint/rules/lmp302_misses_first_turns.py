@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from policy_dsl import nodes
 from policy_dsl.analysis.intervals import Interval
-from policy_dsl.analysis.ranges import Ranges
-from policy_dsl.analysis.signals import assuming, plausible
+from policy_dsl.analysis.ranges import ranges_of
+from policy_dsl.analysis.signals import Values, assuming, plausible
 from policy_dsl.diagnostics.model import Diagnostic
 from policy_dsl.lint.rule import Rule
 from policy_dsl.lint.subject import Subject
 
-_FRESH = {
+_FRESH: dict[str, Values] = {
     "session.turn": Interval(1.0, 1.0),
     "request.preemptions": Interval(0.0, 0.0),
     "session.service": Interval(0.0, 0.0),
@@ -51,7 +51,7 @@ class MissesFirstTurns(Rule):
         statement, promote = s.first(nodes.PromoteStatement), s.policy.promote
         if statement is None or promote is None or s.ranges.truth(promote.when).never:
             return
-        if Ranges(s.policy.params, assuming(plausible, _FRESH)).truth(promote.when).never:
+        if ranges_of(s.policy, assuming(plausible, _FRESH)).truth(promote.when).never:
             help = "let the wait alone be enough: `promote when request.waited >= 1min`"
             message = "this never promotes the first turn of a session"
             yield self.finding(message, statement.when.span, "needs a turn > 1, or a preemption", help)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from policy_dsl import nodes
 from policy_dsl.analysis.intervals import Interval
-from policy_dsl.analysis.ranges import Ranges
+from policy_dsl.analysis.ranges import ranges_of
 from policy_dsl.analysis.signals import assuming, plausible
 from policy_dsl.diagnostics.model import Diagnostic
 from policy_dsl.lint.rule import Rule
 from policy_dsl.lint.subject import Subject
 
 _ZERO = Interval(0.0, 0.0)
-_ARRIVING = dict.fromkeys(
+_ARRIVING: Mapping[str, Interval] = dict.fromkeys(
     (
         "request.age", "request.waited", "request.waited_steps", "request.preemptions", "request.generated",
         "session.age", "session.waited", "session.service",
@@ -51,7 +51,7 @@ class PromotedOnArrival(Rule):
         statement, promote = s.first(nodes.PromoteStatement), s.policy.promote
         if statement is None or promote is None or s.ranges.truth(promote.when).always:
             return
-        if Ranges(s.policy.params, assuming(plausible, _ARRIVING)).truth(promote.when).always:
+        if ranges_of(s.policy, assuming(plausible, _ARRIVING)).truth(promote.when).always:
             help = "give the bound a floor: `max(..., 1s)`"
             yield self.finding("a new session is promoted in the moment it arrives", statement.when.span, help=help)
 
