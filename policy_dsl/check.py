@@ -1,47 +1,58 @@
-"""Statements to `ir.Policy`: what is defined, what may be there once, and what each rule may read."""
+"""Statements to `ir.Policy`: what is defined, what may be there once, and in which order all this is read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from policy_dsl import decisions, ir, nodes
-from policy_dsl.agree import is_zero
-from policy_dsl.catalogue import signal_of
+from policy_dsl import classes, decisions, definitions, ir, nodes, rules
 from policy_dsl.check_tests import check_test
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Label, Source, Span
 from policy_dsl.elaborate import Elaborator, TooLarge
-from policy_dsl.functions import BUILTINS
+from policy_dsl.flat import FlatStatement, flatten
 from policy_dsl.inlining import define
-from policy_dsl.lexer import POISON
-from policy_dsl.names import did_you_mean
-from policy_dsl.rows import reads
 from policy_dsl.scope import Definition, Env
-from policy_dsl.types import INSTANT, Kind, quantity
-from policy_dsl.units import NUMBER, SUFFIXES, TOKEN
+from policy_dsl.types import INSTANT, Type
 
 Statements = Sequence[nodes.Statement]
 S = TypeVar("S", bound=nodes.Statement)
-
-LIMITS = ("pinned",)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
+    """*flat*: what the policy is made of, in an order in which it could stand in one file.
+
+    *definitions* are all names that can be seen at its end, *types* what is known of them, right or wrong.
+    """
+
     policy: ir.Policy | None
     tests: tuple[nodes.Test, ...]
     diagnostics: tuple[Diagnostic, ...]
+    flat: tuple[FlatStatement, ...]
+    definitions: Mapping[str, Definition]
+    types: Mapping[str, Type]
 
 
 def check(source: Source, prelude: Statements, statements: Statements) -> Checked:
-    """The policy that *statements* write, None if anything is wrong with them."""
+    """The policy that *statements* write, None if anything is wrong with them.
+
+    *statements*: those of *source*, before them the ones it takes over from other files.
+    """
     checker = _Checker(source, prelude, statements)
     policy = checker.policy()
     tests = tuple(checker.tests())
-    return Checked(None if checker.el.found else policy, tests, tuple(checker.el.found))
+    return Checked(
+        None if checker.el.found else policy,
+        tests,
+        tuple(checker.el.found),
+        checker.flat,
+        checker.definitions,
+        checker.el.types(),
+    )
 
 
 class _Checker:
@@ -50,57 +61,54 @@ class _Checker:
         self.statements = statements
         self.definitions: dict[str, Definition] = {}
         self.el = Elaborator(self.definitions)
-        self._place: dict[int, int] = {}  # id of a statement -> definitions it can see
+        self._places: dict[int, int] = {}  # id of a statement -> definitions it can see
         for statement in prelude:
-            self._define(statement, prelude=True)
+            definitions.define(self.el, statement, prelude=True)
         for statement in statements:
-            self._place[id(statement)] = len(self.definitions)
-            self._define(statement, prelude=False)
+            self._places[id(statement)] = len(self.definitions)
+            definitions.define(self.el, statement, prelude=False)
         self.whole = Span(source, 1, 1, 1, 1 + len(source.line(1)))
-
-    def _define(self, s: nodes.Statement, prelude: bool) -> None:
-        match s:
-            case nodes.ParamStatement() | nodes.LetStatement():
-                name, span = s.name.name, s.name.span
-            case nodes.Broken(name=str() as name) if name and s.keyword in ("param", "let"):
-                span = s.span
-            case _:
-                return
-        earlier = self.definitions.get(name)
-        if name.startswith(POISON):
-            return
-        if name in BUILTINS:
-            self.el.error(codes.REPEATED, f"`{name}` is a built-in function; choose another name", span, Env(0))
-        elif earlier is not None and earlier.prelude:
-            label = (Label(earlier.span, "defined in the prelude"),)
-            help = "choose another name; `override`, which replaces it, comes in a later version"
-            self.el.error(codes.PRELUDE, f"`{name}` is a name of the prelude", span, Env(0), "", label, help)
-        elif earlier is not None:
-            label = (Label(earlier.span, "first defined here"),)
-            self.el.error(codes.REPEATED, f"`{name}` is defined twice", span, Env(0), "", label)
-        else:
-            self.definitions[name] = Definition(name, len(self.definitions), s, prelude)
+        self.flat = flatten(statements, self.definitions)
 
     # --- the policy
 
     def policy(self) -> ir.Policy | None:
         title = self._one(nodes.PolicyStatement, "policy")
-        if title is None and not any(isinstance(s, nodes.Broken) and s.keyword == "policy" for s in self.statements):
+        if title is None and not self._broken("policy"):
             help = 'write `policy name "what it does"` after the header'
             self.el.error(codes.NO_POLICY, "this file names no policy", self.whole, Env(0), help=help)
-        params = [p for p in map(self._param, self.definitions.values()) if p is not None]
+        params = tuple(p for d in self.definitions.values() if (p := definitions.param(self.el, d)) is not None)
+        hints = self._hints()
+        groups = self._all(nodes.ClassStatement)
+        classes.declare(self.el, groups, self._broken("class"))
         decision = self._decide()
-        for definition in self.definitions.values():
-            with suppress(TooLarge):
-                define(self.el, definition)
-        rank, promote, limits = self._rank(), self._promote(), self._limits()
+        self._define()
+        rank = self._rule(nodes.RankStatement, "rank", lambda s, env: rules.keys(self.el, s.keys, env))
+        yields = self._rule(nodes.YieldStatement, "yield", lambda s, env: rules.keys_of_paused(self.el, s.keys, env))
+        victim = self._rule(nodes.VictimStatement, "victim", lambda s, env: rules.keys(self.el, s.keys, env))
+        admit = self._rule(nodes.AdmitStatement, "admit", lambda s, env: rules.admit(self.el, s, env))
+        promote = self._rule(nodes.PromoteStatement, "promote", lambda s, env: rules.promote(self.el, s, env))
+        paused = self._rule(nodes.PausedStatement, "while paused", lambda s, env: rules.paused(self.el, s, env))
+        budget = self._rule(nodes.BudgetStatement, "budget", lambda s, env: rules.budget(self.el, s, env))
+        made = self._classes(groups)
+        limits = self._limits([c.name.name for c in groups])
         handling = self.el.handling
-        if self.el.found or title is None or decision is None or rank is None or handling is None:
+        if self.el.found or title is None or decision is None or handling is None:
             return None
-        return ir.Policy(title.name.name, title.title, tuple(params), rank, decision, promote, limits, handling)
+        on_call = next((s for s in self.statements if isinstance(s, nodes.OnCallStatement)), None)
+        by_arrival = ir.Key(self.el.make(ir.Read, INSTANT, self.whole, "request.arrival"), False)
+        return ir.Policy(
+            title.name.name, title.title, params, rank or (by_arrival,), decision, promote, limits, handling,
+            at_arrival=on_call is not None and on_call.at_arrival, paused=paused, yields=yields or (),
+            victim=victim or (), admit=admit, classes=made, hints=hints, budget=budget,
+            flat="\n".join(s.text for s in self.flat),
+        )  # fmt: skip
 
     def _all(self, kind: type[S]) -> list[S]:
         return [s for s in self.statements if isinstance(s, kind)]
+
+    def _broken(self, keyword: str) -> bool:
+        return any(isinstance(s, nodes.Broken) and s.keyword == keyword for s in self.statements)
 
     def _one(self, kind: type[S], word: str) -> S | None:
         """The only statement of its kind; reports the others."""
@@ -111,44 +119,27 @@ class _Checker:
         return found[0] if found else None
 
     def _env(self, statement: nodes.Statement) -> Env:
-        return Env(self._place[id(statement)])
+        return Env(self._places[id(statement)])
 
-    def _param(self, definition: Definition) -> ir.ParamInfo | None:
-        s = definition.syntax
-        if not isinstance(s, nodes.ParamStatement):
-            return None
-        model = s.low if is_zero(s.default) and s.low.unit else s.default
-        default, low, high = (self._bound(s, model, n) for n in (s.default, s.low, s.high))
-        if default is None or low is None or high is None:
-            return None
-        if not low <= high:
-            self.el.error(codes.RANGE, "this range is empty: it ends before it begins", s.high.span, Env(0))
-        elif not low <= default <= high:
-            a, b = s.low.span, s.high.span
-            label = Label(Span(self.source, a.line, a.column, b.end_line, b.end_column), "the range")
-            self.el.error(codes.RANGE, "the default lies outside the range", s.default.span, Env(0), "", (label,))
-        doc = _comment(self.source, s.span)
-        info = ir.ParamInfo(definition.name, quantity(model.dim), default, low, high, doc, s.name.span)
-        self.el.params[definition.name] = info
-        return info
-
-    def _bound(self, s: nodes.ParamStatement, model: nodes.Number, n: nodes.Number) -> float | None:
-        """*n* in base units; without a unit it has that of *model*."""
-        if POISON in (n.unit, model.unit):
-            return None
-        if not n.unit and model.unit:
-            return n.value * SUFFIXES[model.unit][1]
-        if n.dim == model.dim:
-            return n.value
-        label = (Label(model.span, f"this is {model.dim}"),)
-        message = f"a range of {model.dim} cannot have a bound in {n.dim}"
-        self.el.error(codes.UNITS, message, n.span, Env(0), f"this is {n.dim}", label)
+    def _rule(self, kind: type[S], word: str, read: Callable[[S, Env], T | None]) -> T | None:
+        """What *read* makes of the statement of this kind; None where there is none, and after a report."""
+        s = self._one(kind, word)
+        with suppress(TooLarge):
+            return None if s is None else read(s, self._env(s))
         return None
+
+    def _hints(self) -> tuple[ir.HintInfo, ...]:
+        for s in self.statements:
+            if isinstance(s, nodes.Broken) and s.keyword == "hint":
+                self.el.declared_signals[f"hint.{s.name}"] = None
+        seen: dict[str, nodes.HintStatement] = {}
+        made = [definitions.hint(self.el, s, seen) for s in self._all(nodes.HintStatement)]
+        return tuple(h for h in made if h is not None)
 
     def _decide(self) -> ir.Decision | None:
         """`on call`, before anything that may read its answer."""
         s = self._one(nodes.OnCallStatement, "on call")
-        if s is None and any(isinstance(b, nodes.Broken) and b.keyword == "on" for b in self.statements):
+        if s is None and self._broken("on"):
             return None
         decision: ir.Decision | None = decisions.default(self.whole)
         with suppress(TooLarge):
@@ -161,61 +152,32 @@ class _Checker:
         self.el.deciding = None
         return decision
 
-    def _keys(self, keys: Sequence[nodes.Key], env: Env) -> tuple[ir.Key, ...] | None:
-        made = []
-        for key in keys:
-            node = self.el.expr(key.expr, env)
-            if node is not None and node.type.kind not in (Kind.QUANTITY, Kind.INSTANT, Kind.BOOL):
-                self.el.wrong(key.expr, node, "something with an order", env)
-            if node is not None:
-                made.append(ir.Key(node, key.highest))
-        return tuple(made) if len(made) == len(keys) else None
+    def _define(self) -> None:
+        """Reads what is defined, used or not."""
+        for definition in self.definitions.values():
+            with suppress(TooLarge):
+                define(self.el, definition)
+                if definition.replaced is not None:
+                    definitions.check_override(self.el, definition)
 
-    def _rank(self) -> tuple[ir.Key, ...] | None:
-        s = self._one(nodes.RankStatement, "rank")
+    def _classes(self, groups: list[nodes.ClassStatement]) -> tuple[ir.Class, ...]:
         with suppress(TooLarge):
-            if s is None:
-                return (ir.Key(self.el.make(ir.Read, INSTANT, self.whole, "request.arrival"), False),)
-            return self._keys(s.keys, self._env(s))
-        return None
+            return tuple(classes.check_classes(self.el, groups, self._places)) if groups else ()
+        return ()
 
-    def _promote(self) -> ir.Promote | None:
-        s = self._one(nodes.PromoteStatement, "promote")
-        with suppress(TooLarge):
-            if s is not None:
-                when, by = self.el.condition(s.when, self._env(s)), self._keys(s.by, self._env(s))
-                return None if when is None or by is None else ir.Promote(when, by)
-        return None
-
-    def _limits(self) -> tuple[ir.Limit, ...]:
+    def _limits(self, groups: list[str]) -> tuple[ir.Limit, ...]:
         first: dict[str, nodes.LimitStatement] = {}
         made = []
         for s in self._all(nodes.LimitStatement):
-            name, env = s.name.name, self._env(s)
-            if name not in LIMITS:
-                help = did_you_mean(name, LIMITS) or "what can be limited: " + ", ".join(LIMITS)
-                self.el.error(codes.UNKNOWN_NAME, f"there is no limit `{name}`", s.name.span, env, help=help)
-            elif name in first:
-                label = (Label(first[name].span, "the first one"),)
-                self.el.error(codes.REPEATED, f"`{name}` is limited twice", s.span, env, "", label)
-            first.setdefault(name, s)
+            if s.name.name in first:
+                label = (Label(first[s.name.name].span, "the first one"),)
+                self.el.error(codes.REPEATED, f"`{s.name.name}` is limited twice", s.span, Env(0), "", label)
+            first.setdefault(s.name.name, s)
             with suppress(TooLarge):
-                bound = self.el.expr(s.bound, env)
-                if bound is not None and self._is_bound(s, bound, env):
-                    made.append(ir.Limit(name, bound, s.span))
+                limit = rules.limit(self.el, s, self._env(s), groups)
+                if limit is not None:
+                    made.append(limit)
         return tuple(made)
-
-    def _is_bound(self, s: nodes.LimitStatement, bound: ir.Node, env: Env) -> bool:
-        if bound.type.kind is not Kind.QUANTITY or bound.type.dim not in (NUMBER, TOKEN):
-            help = "write a share such as `50%`, or tokens"
-            self.el.wrong(s.bound, bound, "a share or tokens", env, help)
-            return False
-        row = next((r for r in reads(bound) if signal_of(r.key).per_row), None)
-        if row is not None:
-            label = () if isinstance(s.bound, nodes.Path) else (Label(row.span, "read here"),)
-            message = f"a limit holds for the whole engine, `{row.key}` belongs to one request"
-            self.el.error(codes.NOT_READABLE, message, s.bound.span, env, "", label, "read `engine.*` only")
-        return row is None
 
     def tests(self) -> Iterator[nodes.Test]:
         titles: dict[str, Span] = {}
@@ -229,9 +191,3 @@ class _Checker:
                 test = check_test(self.el, s, env)
                 if test is not None:
                     yield test
-
-
-def _comment(source: Source, span: Span) -> str:
-    """The comment behind a statement, on its last line."""
-    rest = source.line(span.end_line)[span.end_column - 1 :].strip()
-    return rest[1:].strip() if rest.startswith("#") else ""

@@ -36,6 +36,12 @@ def decision(el: Elaborator, d: nodes.Decision, env: Env) -> ir.Decision | None:
             return None if test is None or then is None or other is None else ir.Choose(test, then, other, d.span)
         case nodes.DecideMatch():
             return _match(el, d, env)
+        case nodes.Again():
+            if env.again:
+                return ir.Again(d.span)
+            help = "it asks `on call` with today's values; elsewhere write the handling"
+            el.error(codes.ACTION, "`again` stands in `while paused` only", d.span, env, help=help)
+            return None
 
 
 def _nested(el: Elaborator, d: nodes.Decision, env: Env) -> ir.Decision | None:
@@ -133,6 +139,8 @@ def _answer(el: Elaborator, d: ir.Decision) -> ir.Node:
             return el.make(ir.Least, HANDLING, d.span, arms)
         case ir.Choose():
             return el.make(ir.If, HANDLING, d.span, d.test, _answer(el, d.then), _answer(el, d.other))
+        case ir.Again():
+            raise AssertionError("`again` stands in `while paused` only")
 
 
 def _possible(el: Elaborator, arm: ir.Arm) -> ir.Node | None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from policy_dsl import branches, functions, ir, nodes, operators
 from policy_dsl.agree import said
-from policy_dsl.catalogue import SHAPE, SIGNALS, STATISTICS, signal_of
+from policy_dsl.catalogue import DECLARED, SHAPE, SIGNALS, STATISTICS, signal_of
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Label, Severity, Span
 from policy_dsl.functions import BUILTINS
@@ -46,12 +46,15 @@ class Elaborator:
         self.found: list[Diagnostic] = []
         self.definitions = definitions
         self.params: dict[str, ir.ParamInfo] = {}
+        self.declared_signals: dict[str, Type | None] = {}  # `hint.*` and `class.*`; None: reported already
         self.handling: ir.Node | None = None
         self.deciding: list[str] | None = None  # while `on call` is read: the lets on the way
         self._values: dict[str, ir.Node | None] = {}
+        self.results: dict[str, Type] = {}  # of functions, where the types of their arguments are known
         self.inlined: dict[tuple[object, ...], ir.Node | None] = {}
         self._depths: dict[ir.Node, int] = {}
         self._depth = 0
+        self._within: list[str] = []  # lets and functions that are being read: only `override` can make a circle
         self.defined: set[str] = set()
         self.broken: set[str] = set()  # functions with a mistake of their own
 
@@ -190,7 +193,7 @@ class Elaborator:
         if known.is_function:
             help = f"write `{e.name}(...)`"
             return self.error(codes.NOT_A_FUNCTION, f"`{e.name}` is a function", e.span, env, help=help)
-        if not self.in_order(known, e.span, env):
+        if not self.in_order(known, e.span, env) or self.in_circle(known, e.span, env):
             return None
         return self.value(known)
 
@@ -226,17 +229,35 @@ class Elaborator:
             case nodes.LetStatement() as let if known.name not in self._values:
                 self._values[known.name] = None
                 with self.through(known.name):
-                    self._values[known.name] = self.expr(let.value, Env(known.index))
+                    self._values[known.name] = self.expr(let.value, Env(known.sees))
         return self._values[known.name]
+
+    def in_circle(self, known: Definition, span: Span, env: Env) -> bool:
+        """Whether *known* is used in its own definition, through a name that is overridden; reports if so."""
+        if known.name not in self._within:
+            return False
+        path = " -> ".join(f"`{n}`" for n in (*self._within[self._within.index(known.name) :], known.name))
+        help = f"the circle: {path}; what is overridden is gone: write out what it said"
+        self.error(codes.ORDER, f"`{known.name}` is used in its own definition", span, env, help=help)
+        return True
+
+    def types(self) -> dict[str, Type]:
+        """What each param, let, function, hint and class attribute is, as far as that could be found out."""
+        values = {name: node.type for name, node in self._values.items() if node is not None}
+        params = {name: info.type for name, info in self.params.items()}
+        declared = {name: type_ for name, type_ in self.declared_signals.items() if type_ is not None}
+        return {**declared, **params, **self.results, **values}
 
     @contextmanager
     def through(self, name: str) -> Iterator[None]:
-        """Remembers, while `on call` is read, which lets lead to what is read."""
+        """Remembers which lets and functions lead to what is read."""
+        self._within.append(name)
         if self.deciding is not None:
             self.deciding.append(name)
         try:
             yield
         finally:
+            self._within.pop()
             if self.deciding is not None:
                 self.deciding.pop()
 
@@ -248,13 +269,28 @@ class Elaborator:
             return self._of_row(e, first, rest, env)
         if e.path in READABLE:
             return self.read(e.path, e.span)
+        if first in DECLARED:
+            return self._declared_signal(e, first, rest, env)
         base, _, stat = e.path.rpartition(".")
-        message, help = f"unknown signal `{e.path}`", did_you_mean(e.path, READABLE)
+        message, help = f"unknown signal `{e.path}`", did_you_mean(e.path, (*READABLE, *self.declared_signals))
         if base in READABLE and stat in STATISTICS:
             message, help = f"`{base}` is not a prediction and has no `.{stat}`", f"write `{base}`"
         elif e.path in SIGNALS:
             message, help = f"`{e.path}` cannot be read", "use prefill_time, decode_time, swap_time or engine.can_swap"
         return self.error(codes.UNKNOWN_NAME, message, e.span, env, help=help)
+
+    def _declared_signal(self, e: nodes.Path, group: str, name: str, env: Env) -> ir.Node | None:
+        """`hint.critical`, `class.weight`: what this policy says there is."""
+        if e.path in self.declared_signals or f"{group}.{POISON}" in self.declared_signals:
+            type_ = self.declared_signals.get(e.path)
+            return None if type_ is None else self.make(ir.Read, type_, e.span, e.path)
+        known = [k for k in self.declared_signals if k.startswith(group)]
+        if group == "hint":
+            message, add = f"there is no hint `{name}`", f"add `hint {name} = 0 in 0..1`"
+        else:
+            message = f"no class has an attribute `{name}`" if known else "this policy has no classes"
+            add = f"add `{name}: ...` to every class" if known else f"add `class rest {{ {name}: 1 }}`"
+        return self.error(codes.UNKNOWN_NAME, message, e.span, env, help=did_you_mean(e.path, known) or add)
 
     def _of_row(self, e: nodes.Path, row: str, rest: str, env: Env) -> ir.Node | None:
         """`slow.call.duration`, `slow.keep`, `slow.handling` in a test: what that request has."""

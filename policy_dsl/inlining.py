@@ -25,7 +25,7 @@ def inline(el: Elaborator, e: nodes.Apply, known: Definition, env: Env) -> ir.No
     if not isinstance(let, nodes.LetStatement) or not let.args:
         label = (Label(known.span, "declared here"),)
         return el.error(codes.NOT_A_FUNCTION, f"`{known.name}` is not a function", e.span, env, "", label)
-    if not el.in_order(known, e.function.span, env):
+    if not el.in_order(known, e.function.span, env) or el.in_circle(known, e.function.span, env):
         return None
     if len(e.args) != len(let.args):
         message = f"`{known.name}` takes {len(let.args)} arguments, not {len(e.args)}"
@@ -40,7 +40,8 @@ def inline(el: Elaborator, e: nodes.Apply, known: Definition, env: Env) -> ir.No
     key = (known.name, *args)
     if key not in el.inlined:
         local = {a.name: node for a, node in zip(let.args, args, strict=True)}
-        el.inlined[key] = el.expr(let.value, Env(known.index, local, (*env.trail, Use(e.span, known.name))))
+        with el.through(known.name):
+            el.inlined[key] = el.expr(let.value, Env(known.sees, local, (*env.trail, Use(e.span, known.name))))
     return el.inlined[key]
 
 
@@ -87,7 +88,9 @@ def _function(el: Elaborator, known: Definition) -> None:
             el.error(codes.UNKNOWN_NAME, f"unknown type `{arg.type.name}`", arg.type.span, Env(0), help=help)
         # a stand-in of the right type, in no policy; what an untyped argument is, its uses say
         local[arg.name] = None if wanted is None else el.make(ir.Param, wanted, arg.span, f"{arg.name}()")
-    el.expr(known.syntax.value, Env(known.index, local))
+    node = el.expr(known.syntax.value, Env(known.sees, local))
+    if node is not None:
+        el.results[known.name] = node.type
 
 
 TYPES = (*NAMED, "instant", "bool")

@@ -8,6 +8,7 @@ from typing import Any
 from policy_dsl.codegen import arithmetic
 from policy_dsl.ir import (
     Act,
+    Again,
     Arm,
     Binary,
     Call,
@@ -113,13 +114,19 @@ _FUNCTIONS: Mapping[str, Callable[..., Value]] = {
 }
 
 
-def decide(decision: Decision, row: Values, engine: Values, params: Mapping[str, float]) -> Verdict:
-    """What *decision* answers for one row."""
+def decide(
+    decision: Decision, row: Values, engine: Values, params: Mapping[str, float], on_call: Decision | None = None
+) -> Verdict:
+    """What *decision* answers for one row. *on_call* is what `again` asks, which only `while paused` holds."""
     match decision:
         case Act():
             return Verdict(_links(decision, row, engine, params), (), decision.span.line)
+        case Again():
+            if on_call is None:
+                raise ValueError("`again` without `on call`")
+            return decide(on_call, row, engine, params)
         case Choose(test=test, then=then, other=other):
-            return decide(then if evaluate(test, row, engine, params) else other, row, engine, params)
+            return decide(then if evaluate(test, row, engine, params) else other, row, engine, params, on_call)
         case Pick(arms=arms, span=span):
             costs = tuple(_cost(arm, row, engine, params) for arm in arms)
             chosen = cheapest([(cost, allowed) for _, cost, allowed in costs])

@@ -10,7 +10,7 @@ integer code of a `TextTable` in columns), and the codes of `types.Handling`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 
 from policy_dsl.diagnostics.model import Span
@@ -263,6 +263,25 @@ def children(node: Node) -> Iterator[Node]:
                         yield item.cost
                         if item.allowed is not None:
                             yield item.allowed
+
+
+def mapped(decision: Decision, one: Callable[[Node], Node]) -> Decision:
+    """*decision* with *one* applied to every expression that stands in it."""
+
+    def act(given: Act) -> Act:
+        holds = tuple(Hold(h.handling, None if h.lasts is None else one(h.lasts)) for h in given.holds)
+        return Act(holds, given.span)
+
+    match decision:
+        case Act():
+            return act(decision)
+        case Again():
+            return decision
+        case Choose(test=test, then=then, other=other, span=span):
+            return Choose(one(test), mapped(then, one), mapped(other, one), span)
+        case Pick(arms=arms, span=span):
+            made = (Arm(act(a.act), one(a.cost), None if a.when is None else one(a.when)) for a in arms)
+            return Pick(tuple(made), span)
 
 
 def allowed(handling: Handling, span: Span, builder: Builder) -> Node | None:

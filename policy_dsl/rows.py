@@ -1,4 +1,4 @@
-"""What an expression reads, and the same expression for a named request of a test (`slow.keep`)."""
+"""What an expression reads, and the same expression over other signals: of a named request, of a paused session."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from policy_dsl.catalogue import signal_of
 
 def of_row(node: ir.Node, row: str, make: Callable[..., ir.Node]) -> ir.Node:
     """*node* with every row signal `S` read as `row/S`; *make* is `Elaborator.make`."""
+
+    def named(n: ir.Node) -> ir.Node | None:
+        if isinstance(n, ir.Read) and signal_of(n.key).per_row:
+            return make(ir.Read, n.type, n.span, f"{row}/{n.key}")
+        return None
+
+    return changed(node, named, make)
+
+
+def changed(node: ir.Node, instead: Callable[[ir.Node], ir.Node | None], make: Callable[..., ir.Node]) -> ir.Node:
+    """*node* with each part for which *instead* has an answer put in its place."""
     done: dict[ir.Node, ir.Node] = {}
 
     def again(n: ir.Node) -> ir.Node:
         if n not in done:
-            done[n] = copy(n)
+            done[n] = instead(n) or copy(n)
         return done[n]
 
     def copy(n: ir.Node) -> ir.Node:
         match n:
-            case ir.Read():
-                key = f"{row}/{n.key}" if signal_of(n.key).per_row else n.key
-                return make(ir.Read, n.type, n.span, key)
             case ir.Unary():
                 return make(ir.Unary, n.type, n.span, n.op, again(n.operand))
             case ir.Binary():
@@ -41,8 +49,8 @@ def of_row(node: ir.Node, row: str, make: Callable[..., ir.Node]) -> ir.Node:
     return again(node)
 
 
-def reads(node: ir.Node) -> Iterator[ir.Read]:
-    """Every signal that *node* reads, once."""
+def parts(node: ir.Node) -> Iterator[ir.Node]:
+    """*node* and every node below it, once."""
     seen: set[ir.Node] = set()
     waiting = [node]
     while waiting:
@@ -50,5 +58,9 @@ def reads(node: ir.Node) -> Iterator[ir.Read]:
         if n not in seen:
             seen.add(n)
             waiting.extend(ir.children(n))
-            if isinstance(n, ir.Read):
-                yield n
+            yield n
+
+
+def reads(node: ir.Node) -> Iterator[ir.Read]:
+    """Every signal that *node* reads, once."""
+    return (n for n in parts(node) if isinstance(n, ir.Read))

@@ -11,12 +11,17 @@ from policy_dsl.diagnostics.model import Span
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One param, let or function. *index* is its place in the order of definition, the prelude first."""
+    """One param, let or function. *index* is its place in the order of definition, the prelude first.
+
+    What `override` puts in the place of *replaced* is visible where that was, and *sees* all that stands before it.
+    """
 
     name: str
     index: int
     syntax: nodes.ParamStatement | nodes.LetStatement | nodes.Broken
     prelude: bool
+    sees: int
+    replaced: Definition | None = None
 
     @property
     def span(self) -> Span:
@@ -41,10 +46,11 @@ class Env:
 
     *visible*: definitions with a smaller index. *local*: arguments of the function it stands in (None:
     an argument of unknown type). *trail*: the calls that lead into that function, outermost first.
-    *rows*: names of the requests of a test.
+    *rows*: names of the requests of a test. *again*: inside `while paused`, where `again` has a meaning.
     """
 
     visible: int
     local: Mapping[str, ir.Node | None] = field(default_factory=dict)
     trail: tuple[Use, ...] = ()
     rows: frozenset[str] = frozenset()
+    again: bool = False

@@ -18,6 +18,7 @@ from policy_dsl.codegen.places import Places
 from policy_dsl.interpret import label
 from policy_dsl.ir import (
     Act,
+    Again,
     Binary,
     Call,
     Choose,
@@ -184,7 +185,7 @@ def add_values(module: Module, function: str, roots: Sequence[Node]) -> None:
 
 
 def add_decision(module: Module, function: str, decision: Decision) -> None:
-    """Adds `function(row, engine)`: the `Verdict` of *decision*."""
+    """Adds `function(row, engine)`: the `Verdict` of *decision*. `again` in it calls the function `on_call`."""
     made = Expressions(module.places, decision_roots(decision))
     result = module.places.mark(ast.Return(_decision(module, made, decision)), decision.span)
     module.add(function, ("row", "engine"), [*made.statements, result])
@@ -195,6 +196,8 @@ def decision_roots(decision: Decision) -> tuple[Node, ...]:
     match decision:
         case Act(holds=links):
             return tuple(h.lasts for h in links if h.lasts is not None)
+        case Again():
+            return ()
         case Choose(test=test, then=then, other=other):
             return (test, *decision_roots(then), *decision_roots(other))
         case Pick(arms=arms):
@@ -207,6 +210,8 @@ def _decision(module: Module, made: Expressions, decision: Decision) -> ast.expr
     match decision:
         case Act():
             return module.places.mark(_act(module, made, decision), decision.span)
+        case Again(span=span):
+            return module.places.mark(call("on_call", name("row"), name("engine")), span)
         case Choose(test=test, then=then, other=other, span=span):
             tree = ast.IfExp(made[test], _decision(module, made, then), _decision(module, made, other))
             return module.places.mark(tree, span)

@@ -24,6 +24,12 @@ CYCLE = "LMP106"
 NOT_READABLE = "LMP107"
 NO_POLICY = "LMP108"
 NOT_A_FUNCTION = "LMP109"
+NOT_FOUND = "LMP110"
+CHAIN = "LMP111"
+OVERRIDE = "LMP112"
+DROP = "LMP113"
+INCLUDED = "LMP114"
+CLASSES = "LMP115"
 
 UNITS = "LMP201"
 WRONG_TYPE = "LMP202"
@@ -55,6 +61,12 @@ TITLES: dict[str, str] = {
     NOT_READABLE: "a signal that cannot be read here",
     NO_POLICY: "no `policy` statement",
     NOT_A_FUNCTION: "a value used as a function, or a function as a value",
+    NOT_FOUND: "a file or policy that is not there",
+    CHAIN: "files that build on one another in a circle, or too deep",
+    OVERRIDE: "an `override` of nothing, or of something else",
+    DROP: "a `drop` of nothing, or without a reason",
+    INCLUDED: "an included file that has more than lets and params",
+    CLASSES: "classes that do not go together",
     UNITS: "two units that do not fit",
     WRONG_TYPE: "a value of the wrong type",
     ARGUMENTS: "too few or too many arguments",

@@ -188,9 +188,9 @@ def test_a_missing_file_is_the_callers_error(tmp_path: Path) -> None:
     ids=range(15),
 )  # fmt: skip
 def test_deep_and_large_policies_end_in_a_finding_soon(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     loaded = load_text(HEAD + text)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     if "(((" not in text:  # parentheses alone make nothing deep
         assert loaded.policy is None
         assert loaded.diagnostics
