@@ -19,13 +19,17 @@ READY_S = 180.0
 
 @contextmanager
 def serving(policy: str, model: str, *flags: str, logs: Path) -> Iterator[str]:
-    """A server under *policy* ("stock": plain vLLM), yielding its URL. RuntimeError with the log's end if it fails.
+    """A server under *policy*, yielding its URL. RuntimeError with the log's end if it fails.
+
+    *policy*: "stock" (plain vLLM), a name, or a name with parameters as in "lamps:patience=100".
 
     It starts knowing nothing, and keeps nothing of what it learns.
     """
     port = _free_port()
-    log = logs / f"{policy.replace('/', '_')}-{port}.log"
-    command = [str(Path(sys.executable).with_name("lamps")), "serve", "--policy", policy, "--model", model]
+    name, *params = policy.split(":")
+    log = logs / f"{name.replace('/', '_')}-{port}.log"
+    command = [str(Path(sys.executable).with_name("lamps")), "serve", "--policy", name, "--model", model]
+    command += [word for param in params for word in ("--param", param)]
     command += ["--port", str(port), "--store", "none", *flags]
     env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
     with log.open("w") as out:

@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.servers import several, serving
+from benchmarks.servers import serving, several
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.replay import BenchConfig, run_bench
 from engine_adapter.workload.summary import as_document
@@ -36,19 +36,24 @@ SHORT_OF_MEMORY = (
 
 
 def latency(policies: Sequence[str], rate: float, sessions: int, seeds: Sequence[int], logs: Path) -> dict[str, Any]:
-    """Replay augmented-single to every server, seed by seed, in an order that turns."""
+    """Replay augmented-single under every policy, seed by seed, in an order that turns.
+
+    One server at a time, new for every run and warmed up with other sessions: a second one, though
+    idle, takes cores and memory from the one that is measured.
+    """
     trace = load_trace("augmented-single")
     runs: dict[str, list[dict[str, Any]]] = {policy: [] for policy in policies}
-    with several(policies, "random", *SHORT_OF_MEMORY, logs=logs) as urls:
-        for n, seed in enumerate(seeds):
-            for policy in [*policies[n % len(policies) :], *policies[: n % len(policies)]]:
+    for n, seed in enumerate(seeds):
+        for policy in [*policies[n % len(policies) :], *policies[: n % len(policies)]]:
+            with serving(policy, "random", *SHORT_OF_MEMORY, logs=logs) as url:
+                warm_up = Load(rate=rate, sessions=30, seed=1000 + seed, gap_scale=0.1)
+                run_bench(BenchConfig(url, trace, warm_up))
+                before = _counters(url, policy)
                 load = Load(rate=rate, sessions=sessions, seed=seed, gap_scale=0.3)
-                before = _counters(urls[policy], policy)
-                run = as_document(run_bench(BenchConfig(urls[policy], trace, load)))
-                after = _counters(urls[policy], policy)
-                run["lamps"] = {k: after[k] - before.get(k, 0) for k in after}
-                runs[policy].append(run)
-                _tell(policy, seed, run)
+                run = as_document(run_bench(BenchConfig(url, trace, load)))
+                run["lamps"] = {k: v - before.get(k, 0) for k, v in _counters(url, policy).items()}
+            runs[policy].append(run)
+            _tell(policy, seed, run)
     return {"rate": rate, "sessions": sessions, "seeds": list(seeds), "flags": SHORT_OF_MEMORY, "runs": runs}
 
 
@@ -150,8 +155,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("latency", "throughput", "identity"))
     parser.add_argument("--policies", default=None, help="comma-separated; the first is what others are compared with")
-    parser.add_argument("--rate", type=float, default=14.0, help="sessions per second (latency)")
-    parser.add_argument("--sessions", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=60.0, help="sessions per second (latency)")
+    parser.add_argument("--sessions", type=int, default=380)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=Path, default=None)

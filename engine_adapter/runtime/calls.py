@@ -31,6 +31,7 @@ USER = "user"
 Hold = Callable[[], Held | None]
 Decide = Callable[[Turn], Verdict]
 BeginCall = Callable[[Turn, tuple[str, ...], float], CallState]
+PinChanged = Callable[[str, int], None]
 
 
 @dataclass(slots=True)
@@ -47,15 +48,23 @@ class Calls:
     """The paused sessions of one engine, and their pins.
 
     *begin_call* says what is known of a call that starts now; *decide* asks the policy about a turn
-    whose `call` is set, and never raises.
+    whose `call` is set, and never raises; *pin_changed* is told how many tokens a session's pin has left.
     """
 
-    def __init__(self, engine: Engine, begin_call: BeginCall, decide: Decide, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        begin_call: BeginCall,
+        decide: Decide,
+        pin_changed: PinChanged,
+        counters: Counter[str],
+    ) -> None:
         self.ledger = Ledger()
         self.paused: dict[str, Paused] = {}  # by session key
         self._engine = engine
         self._begin_call = begin_call
         self._decide = decide
+        self._pin_changed = pin_changed
         self._counters = counters
         self._provisional: OrderedDict[str, str] = OrderedDict()  # turn label -> session key
         self._early: OrderedDict[str, tuple[str, tuple[str, ...]]] = OrderedDict()
@@ -225,6 +234,7 @@ class Calls:
         self.ledger.add(replace(pin, blocks=pin.blocks[:keep], tokens=tokens))
         self._engine.release(pin.blocks[keep:])
         self._counters["pins.shrunk"] += 1
+        self._pin_changed(pin.session, tokens)
         return freed
 
     def _drop(self, key: str, why: str) -> None:
@@ -233,6 +243,7 @@ class Calls:
             return
         self._engine.release(pin.blocks)
         self._counters[f"pins.{why}"] += 1
+        self._pin_changed(key, 0)
         paused = self.paused.get(key)
         if paused is not None:
             paused.handling = Handling.DISCARD

@@ -77,7 +77,8 @@ class Runtime:
         self.counters: Counter[str] = Counter()
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
-        self.calls = Calls(engine, self._begin_call, self._decide, self.counters)
+        self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
+        self.calls = Calls(engine, self._begin_call, self._decide, self._pin_changed, self.counters)
         self.table = WaitingTable(policy.batch)
         self.step = 0
         self._read_row = reader_of(policy.row_keys)
@@ -115,8 +116,11 @@ class Runtime:
             priority=arrival.priority,
             context_tokens=prompt_tokens,
             cached_tokens=max(arrival.cached_tokens, min(pinned_tokens, prompt_tokens)),
+            pinned_tokens=min(pinned_tokens, prompt_tokens),
         )
         self.turns[arrival.id] = turn
+        if turn.pinned_tokens:
+            self._pinned_turns[session.key] = turn
         self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
         return turn
 
@@ -261,6 +265,17 @@ class Runtime:
     def observe(self, sample: StepSample) -> None:
         """What a step did and how long it took."""
         self.costs.observe(sample)
+
+    def _pin_changed(self, key: str, tokens: int) -> None:
+        """The pin of a session now holds *tokens*; a follow-up that waits for it is ranked anew."""
+        turn = self._pinned_turns.get(key)
+        if turn is None:
+            return
+        turn.pinned_tokens = turn.cached_tokens = min(tokens, turn.prompt_tokens)
+        if not tokens:
+            del self._pinned_turns[key]
+        if turn.id in self.table:
+            self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
 
     # --- decisions -----------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Turn:
     priority: float = 0.0
     context_tokens: int = 0
     cached_tokens: int = 0
+    pinned_tokens: int = 0
     generated_tokens: int = 0
     preemptions: int = 0
     running_since: float | None = None
@@ -90,6 +91,7 @@ SIGNALS: dict[str, Reader] = {
     "request.generated": lambda t, now, step: float(t.generated_tokens),
     "request.context": lambda t, now, step: float(t.context_tokens),
     "request.cached": lambda t, now, step: float(t.cached_tokens),
+    "request.pinned": lambda t, now, step: float(t.pinned_tokens),
     "request.uncached": lambda t, now, step: float(max(t.context_tokens - t.cached_tokens, 0)),
     "request.blocks": lambda t, now, step: float(-(-t.context_tokens // t.block_size)),
     "request.waited": lambda t, now, step: t.waited(now),
