@@ -1,44 +1,51 @@
-"""`test` statements: given values become constants in base units, expectations typed conditions."""
+"""`test` statements: who takes part, what is given, and typed expectations."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from policy_dsl import decisions, ir, nodes
-from policy_dsl.agree import is_zero, said
-from policy_dsl.catalogue import SIGNALS, STATISTICS, Changes, Signal, signal_of
+from policy_dsl.agree import said
+from policy_dsl.catalogue import DECLARED, SIGNALS, signal_of
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Label, Span
+from policy_dsl.given import constant, field
 from policy_dsl.lexer import POISON
 from policy_dsl.names import did_you_mean
 from policy_dsl.rows import reads
 from policy_dsl.scope import Env
-from policy_dsl.types import BOOL, INSTANT, TEXT, Kind, Type, quantity
+from policy_dsl.types import BOOL, Kind, quantity
 from policy_dsl.units import SECOND
 
 if TYPE_CHECKING:
     from policy_dsl.elaborate import Elaborator
 
+Subjects = Mapping[str, str]
 TOLERANCE = 1e-9  # relative, for `==` between numbers
-_GROUPS = {name.split(".")[0] for name in SIGNALS}
+_GROUPS = {*(name.split(".")[0] for name in SIGNALS), *DECLARED}
+_WORDS = ("given", "request", "session", "at", "expect")
 
 
 def check_test(el: Elaborator, s: nodes.TestStatement, env: Env) -> nodes.Test | None:
     """The checked test; None after a report."""
     before = len(el.found)
-    rows = _rows(el, s, env)
-    steps = [_step(el, step, replace(env, rows=frozenset(rows))) for step in s.steps]
-    if not any(not isinstance(step, nodes.GivenSyntax) for step in s.steps):
+    subjects = _subjects(el, s, env)
+    _check_times(el, s, env)
+    inside = replace(env, rows=frozenset(subjects))
+    steps = [_step(el, step, subjects, inside) for step in s.steps]
+    if all(isinstance(step, nodes.GivenSyntax | nodes.AtSyntax) for step in s.steps):
         el.error(codes.SYNTAX, "this test expects nothing", s.span, env, help="add `expect ...`")
     if len(el.found) > before:
         return None
     return nodes.Test(s.title, tuple(step for step in steps if step is not None), s.span)
 
 
-def _rows(el: Elaborator, s: nodes.TestStatement, env: Env) -> dict[str, nodes.Ident]:
-    rows: dict[str, nodes.Ident] = {}
+def _subjects(el: Elaborator, s: nodes.TestStatement, env: Env) -> dict[str, str]:
+    """The names of requests and sessions, each with the word that declares it."""
+    found: dict[str, str] = {}
+    first: dict[str, nodes.Ident] = {}
     for step in s.steps:
         if not isinstance(step, nodes.GivenSyntax):
             continue
@@ -48,51 +55,76 @@ def _rows(el: Elaborator, s: nodes.TestStatement, env: Env) -> dict[str, nodes.I
             case ("given", nodes.Ident(span=span)):
                 help = "write `given { ... }` or `request NAME { ... }`"
                 el.error(codes.SYNTAX, "`given` has no name", span, env, help=help)
-            case ("request", None):
-                help = "write `request a { ... }`"
-                el.error(codes.SYNTAX, "a request needs a name", step.subject.span, env, help=help)
-            case ("request", nodes.Ident() as name):
-                _add_row(el, rows, name, env)
+            case ("request" | "session" as word, None):
+                help = f"write `{word} a {{ ... }}`"
+                el.error(codes.SYNTAX, f"a {word} needs a name", step.subject.span, env, help=help)
+            case ("request" | "session" as word, nodes.Ident() as name):
+                _add_subject(el, first, name, env)
+                found.setdefault(name.name, word)
             case (subject, _) if not subject.startswith(POISON):
-                help = did_you_mean(subject, ("given", "request")) or "a test has `given`, `request` and `expect`"
+                help = did_you_mean(subject, _WORDS) or "a test has `given`, `request`, `session`, `at` and `expect`"
                 el.error(codes.UNKNOWN_NAME, f"a test has no `{subject}`", step.subject.span, env, help=help)
-    return rows
+    return found
 
 
-def _add_row(el: Elaborator, rows: dict[str, nodes.Ident], name: nodes.Ident, env: Env) -> None:
+def _add_subject(el: Elaborator, first: dict[str, nodes.Ident], name: nodes.Ident, env: Env) -> None:
     if name.name in _GROUPS:
         message = f"`{name.name}.` begins signals; choose another name for this request"
         el.error(codes.REPEATED, message, name.span, env)
-    elif name.name in rows:
-        label = (Label(rows[name.name].span, "the first one"),)
+    elif name.name in first:
+        label = (Label(first[name.name].span, "the first one"),)
         el.error(codes.REPEATED, f"two requests are called `{name.name}`", name.span, env, "", label)
-    rows.setdefault(name.name, name)
+    first.setdefault(name.name, name)
 
 
-def _step(el: Elaborator, step: nodes.Step, env: Env) -> nodes.CheckedStep | None:
+def _check_times(el: Elaborator, s: nodes.TestStatement, env: Env) -> None:
+    """`at` goes forward, and after it only the engine changes."""
+    last: nodes.AtSyntax | None = None
+    for step in s.steps:
+        match step:
+            case nodes.AtSyntax(time=time) if time.unit == POISON:
+                pass
+            case nodes.AtSyntax(time=time) if time.dim != SECOND:
+                found = said(quantity(time.dim))
+                el.error(codes.UNITS, f"`at` takes a time, not {found}", time.span, env, help="write `at 5s`")
+            case nodes.AtSyntax(time=time):
+                if last is not None and not time.value > last.time.value:
+                    label = (Label(last.time.span, "this is later already"),)
+                    el.error(codes.RANGE, "time goes forward", time.span, env, "", label)
+                last = step
+            case nodes.GivenSyntax(subject=subject) if last is not None:
+                label = (Label(last.span, "time begins to pass here"),)
+                help = "move it up; to let a request arrive later, give its `request.arrival`"
+                if subject.name in ("request", "session"):
+                    message = f"a {subject.name} is described before the first `at`"
+                    el.error(codes.SYNTAX, message, subject.span, env, "", label, help)
+                for f in step.fields if subject.name == "given" else ():
+                    if "." not in f.path.name and not f.path.name.startswith(POISON):
+                        message, help = "params are given before the first `at`", "move it up"
+                        el.error(codes.SYNTAX, message, f.path.span, env, "", label, help)
+
+
+def _step(el: Elaborator, step: nodes.Step, subjects: Subjects, env: Env) -> nodes.CheckedStep | None:
     match step:
         case nodes.GivenSyntax():
-            fields = [_field(el, f, step.name is not None, env) for f in step.fields]
+            fields = [field(el, f, step.name is not None, env) for f in step.fields]
             _repeated(el, step, env)
             name = None if step.name is None else step.name.name
-            return nodes.Given(name, tuple(f for f in fields if f is not None), step.span)
+            paused = step.subject.name == "session"
+            return nodes.Given(name, tuple(f for f in fields if f is not None), step.span, paused)
+        case nodes.AtSyntax():
+            return nodes.At(step.time.value, step.span)
         case nodes.ExpectRankSyntax():
-            names = [_row(el, n, env) for n in step.names]
-            for i, ident in enumerate(step.names):
-                if ident.name in names[:i]:
-                    el.error(codes.REPEATED, f"`{ident.name}` stands twice in this order", ident.span, env)
-            return nodes.ExpectRank(tuple(names), step.span, step.rule)
-        case nodes.ExpectCallSyntax():
-            return _expect_call(el, step, env)
+            return _expect_order(el, step, subjects, env)
+        case nodes.ExpectCallSyntax() | nodes.ExpectPausedSyntax():
+            return _expect_action(el, step, subjects, env)
         case nodes.ExpectTrueSyntax():
             return _expect_true(el, step, env)
-        case _:
-            return None
 
 
-def _row(el: Elaborator, name: nodes.Ident, env: Env) -> str:
-    if name.name not in env.rows and not name.name.startswith(POISON):
-        help = did_you_mean(name.name, sorted(env.rows))
+def _row(el: Elaborator, name: nodes.Ident, subjects: Subjects, env: Env) -> str:
+    if name.name not in subjects and not name.name.startswith(POISON):
+        help = did_you_mean(name.name, sorted(subjects))
         el.error(codes.UNKNOWN_NAME, f"no request of this test is called `{name.name}`", name.span, env, help=help)
     return name.name
 
@@ -106,128 +138,31 @@ def _repeated(el: Elaborator, step: nodes.GivenSyntax, env: Env) -> None:
         first.setdefault(f.path.name, f)
 
 
-# --- given values
-
-
-def _field(el: Elaborator, f: nodes.FieldSyntax, of_row: bool, env: Env) -> nodes.Field | None:
-    path = f.path.name
-    if path.startswith(POISON):
-        return None
-    if "." not in path:
-        return _given_param(el, f, of_row, env)
-    base, _, last = path.rpartition(".")
-    if last == "known" and base in SIGNALS and SIGNALS[base].distribution:
-        signal = replace(SIGNALS[base], name=path, type=BOOL, distribution=False)
-    elif path in SIGNALS and not SIGNALS[path].hidden:
-        signal = SIGNALS[path]
-    else:
-        help = did_you_mean(path, [s.name for s in SIGNALS.values() if not s.hidden])
-        if last in STATISTICS and base in SIGNALS:
-            help = f"write `{base}: lognormal(p50, p90)`"
-        el.error(codes.UNKNOWN_NAME, f"unknown signal `{path}`", f.path.span, env, help=help)
-        return None
-    if signal.per_row != of_row:
-        where = "a request: write `request NAME { ... }`" if signal.per_row else "the engine: write `given { ... }`"
-        el.error(codes.NOT_READABLE, f"`{path}` belongs to {where}", f.path.span, env)
-        return None
-    value = _value(el, f.value, signal, env)
-    return None if value is None else nodes.Field(path, value, f.span)
-
-
-def _given_param(el: Elaborator, f: nodes.FieldSyntax, of_row: bool, env: Env) -> nodes.Field | None:
-    name = f.path.name
-    known = el.definitions.get(name)
-    if known is not None and isinstance(known.syntax, nodes.Broken):
-        return None
-    if of_row or known is None or not isinstance(known.syntax, nodes.ParamStatement):
-        params = [d.name for d in el.definitions.values() if isinstance(d.syntax, nodes.ParamStatement)]
-        help = "write it in `given { ... }`" if name in params else did_you_mean(name, (*params, *SIGNALS))
-        what = "a request has no param" if of_row else "there is no param"
-        el.error(codes.UNKNOWN_NAME, f"{what} `{name}`", f.path.span, env, help=help)
-        return None
-    info = el.params.get(name)
-    if info is None:
-        return None
-    value = _value(el, f.value, Signal(name, info.type, info.doc, Changes.EPOCH, info.low, info.high), env)
-    return None if value is None else nodes.Field(name, value, f.span)
-
-
-def _value(el: Elaborator, e: nodes.Expr, signal: Signal, env: Env) -> float | bool | str | nodes.Lognormal | None:
-    if isinstance(e, nodes.Apply) and e.function.name == "lognormal":
-        return _lognormal(el, e, signal, env)
-    if isinstance(e, nodes.Text):
-        if signal.type != TEXT:
-            el.error(codes.WRONG_TYPE, f"`{signal.name}` is {signal.type}, not a text", e.span, env)
-            return None
-        return e.value
-    if isinstance(e, nodes.Truth) and signal.type == BOOL:
-        return e.value
-    return _number(el, e, signal, env)
-
-
-def _number(el: Elaborator, e: nodes.Expr, signal: Signal, env: Env) -> float | None:
-    """A constant of the unit of *signal*, inside its range."""
-    node = el.expr(e, replace(env, rows=frozenset()))
-    if node is None:
-        return None
-    wanted = quantity(SECOND) if signal.type == INSTANT else signal.type
-    if wanted.kind is not Kind.QUANTITY or (node.type != wanted and not is_zero(e)):
-        found = said(node.type)
-        el.error(codes.UNITS, f"`{signal.name}` is {_named(signal.type)}, not {found}", e.span, env, f"this is {found}")
-        return None
-    value = constant(node)
-    if value is None or math.isnan(value):
-        el.error(codes.NOT_CONSTANT, "a given value is a constant", e.span, env)
-        return None
-    if not signal.low <= value <= signal.high:
-        message = f"`{signal.name}` lies between {signal.low:g} and {signal.high:g}"
-        el.error(codes.RANGE, message, e.span, env, f"this is {value:g}")
-        return None
-    return value
-
-
-def _named(type_: Type) -> str:
-    return {TEXT: 'a text: "..."', BOOL: "true or false", INSTANT: "an instant, in seconds"}.get(type_, said(type_))
-
-
-def _lognormal(el: Elaborator, e: nodes.Apply, signal: Signal, env: Env) -> nodes.Lognormal | None:
-    if not signal.distribution:
-        el.error(codes.DISTRIBUTION, f"`{signal.name}` is no prediction: give a value", e.span, env)
-        return None
-    if len(e.args) != 2:
-        el.error(codes.ARGUMENTS, "`lognormal` takes two quantiles", e.span, env, help="write `lognormal(p50, p90)`")
-        return None
-    p50, p90 = (_number(el, a, signal, env) for a in e.args)
-    if p50 is None or p90 is None:
-        return None
-    if not 0 < p50 <= p90 < math.inf:
-        el.error(codes.RANGE, "`lognormal(p50, p90)` needs 0 < p50 <= p90", e.span, env)
-        return None
-    return nodes.Lognormal(p50, p90)
-
-
-def constant(node: ir.Node) -> float | None:
-    """The value of literals and plain arithmetic; None where anything is read, or on a division by 0."""
-    match node:
-        case ir.Const(value=float() as value):
-            return value
-        case ir.Unary(op="-"):
-            inner = constant(node.operand)
-            return None if inner is None else -inner
-        case ir.Binary(op="+" | "-" | "*" | "/"):
-            a, b = constant(node.left), constant(node.right)
-            if a is None or b is None or (node.op == "/" and b == 0):
-                return None
-            return {"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}[node.op]
-        case _:
-            return None
-
-
 # --- expectations
 
 
-def _expect_call(el: Elaborator, step: nodes.ExpectCallSyntax, env: Env) -> nodes.ExpectCall | None:
-    name = _row(el, step.name, env)
+def _expect_order(el: Elaborator, step: nodes.ExpectRankSyntax, subjects: Subjects, env: Env) -> nodes.ExpectRank:
+    wanted = "session" if step.rule == "yield" else "request"
+    names = []
+    for ident in step.names:
+        name = _row(el, ident, subjects, env)
+        if name in names:
+            el.error(codes.REPEATED, f"`{name}` stands twice in this order", ident.span, env)
+        elif subjects.get(name, wanted) != wanted:
+            who = "paused sessions" if wanted == "session" else "requests"
+            message = f"`{step.rule}` orders {who}, `{name}` is a {subjects[name]}"
+            el.error(codes.WRONG_TYPE, message, ident.span, env, help=f"write `{wanted} {name} {{ ... }}`")
+        names.append(name)
+    return nodes.ExpectRank(tuple(names), step.span, step.rule)
+
+
+def _expect_action(
+    el: Elaborator, step: nodes.ExpectCallSyntax | nodes.ExpectPausedSyntax, subjects: Subjects, env: Env
+) -> nodes.ExpectCall | nodes.ExpectPaused | None:
+    name = _row(el, step.name, subjects, env)
+    if isinstance(step, nodes.ExpectPausedSyntax) and subjects.get(name) == "request":
+        help = f"write `session {name} {{ ... }}`"
+        el.error(codes.WRONG_TYPE, f"`{name}` is a request: its call has not begun", step.name.span, env, help=help)
     act = decisions.action(el, step.action, replace(env, rows=frozenset()))
     if act is None:
         return None
@@ -237,7 +172,8 @@ def _expect_call(el: Elaborator, step: nodes.ExpectCallSyntax, env: Env) -> node
         if link.lasts is not None and lasts is None:
             el.error(codes.NOT_CONSTANT, "an expected duration is a constant", link.lasts.span, env)
         holds.append((hold.handling, lasts))
-    return nodes.ExpectCall(name, tuple(holds), step.span)
+    made = nodes.ExpectCall if isinstance(step, nodes.ExpectCallSyntax) else nodes.ExpectPaused
+    return made(name, tuple(holds), step.span)
 
 
 def _expect_true(el: Elaborator, step: nodes.ExpectTrueSyntax, env: Env) -> nodes.ExpectTrue | None:
