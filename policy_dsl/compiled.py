@@ -62,6 +62,7 @@ class CompiledPolicy:
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
     *engine_keys*: signals of the engine that any rule reads.
+    *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running").
     *revision*: 12 hex digits that change with what the policy is made of (tests and comments are not) and with
     the parameters.
     """
@@ -71,6 +72,7 @@ class CompiledPolicy:
         self.params, self.param_infos = params, policy.params
         self.hint_infos, self.budget = policy.hints, policy.budget
         self.on_call_at_arrival = policy.at_arrival
+        self.statements = _statements(policy)
         self.classes = {c.name: dict(c.attributes) for c in policy.classes}
         self.revision = _revision(policy.flat or source.text, params)
         self._policy, self._source, self._texts = policy, source, texts
@@ -82,6 +84,10 @@ class CompiledPolicy:
         self.class_keys = row_keys["class"]
         everything = frozenset[str]().union(*reads.values())
         self.engine_keys = everything - _rows(everything)
+
+    def states(self, words: str) -> bool:
+        """Whether the policy has the rule of these words, such as "while paused"."""
+        return words in self.statements
 
     def with_params(self, params: Mapping[str, float]) -> CompiledPolicy:
         """The same policy with *params* changed, the others as they are now. Raises `ParamError`."""
@@ -135,6 +141,16 @@ def _reads(rules: Rules) -> dict[str, frozenset[str]]:
         "class": keys_read(when for _, when in rules.classes if when is not None),
         "limit": keys_read(limit.bound for limit in rules.limits),
     }
+
+
+def _statements(policy: ir.Policy) -> tuple[str, ...]:
+    on_call = "on call at arrival" if policy.at_arrival else "on call"
+    stated = {
+        "rank": True, on_call: True, "while paused": policy.paused is not None, "yield": bool(policy.yields),
+        "victim": bool(policy.victim), "admit": policy.admit is not None, "promote": policy.promote is not None,
+        "class": bool(policy.classes),
+    }  # fmt: skip
+    return (*(word for word, there in stated.items() if there), *(f"limit {limit.name}" for limit in policy.limits))
 
 
 def _asks_again(decision: ir.Decision) -> bool:

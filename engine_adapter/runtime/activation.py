@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from policy_dsl.diagnostics.full import render
-from policy_dsl.loading import load
-
 import policies
 from engine_adapter.runtime import store as store_module
 from engine_adapter.runtime.core import Runtime
@@ -18,6 +15,11 @@ from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.store import Learned, Store
 from policy_dsl.compiled import CompiledPolicy, compile_policy
+from policy_dsl.diagnostics.full import render
+from policy_dsl.loading import load
+
+# The statements of a policy that have an effect here; the others are refused, never ignored.
+CARRIED_OUT = frozenset({"rank", "on call", "yield", "promote", "limit pinned"})
 
 logger = logging.getLogger("lamps")
 
@@ -43,11 +45,26 @@ class Settings:
 
 
 def load_policy(name_or_path: str, params: Mapping[str, float]) -> CompiledPolicy:
-    """Compile a policy file. ValueError with all its diagnostics when it has errors."""
+    """Compile a policy file. ValueError with all its diagnostics when it has errors, or states what we can't do yet."""
     loaded = load(policies.find(name_or_path))
     if loaded.policy is None:
         raise ValueError(f"policy {name_or_path} has errors\n\n" + "\n".join(render(d) for d in loaded.diagnostics))
-    return compile_policy(loaded.policy, loaded.source, params)
+    policy = compile_policy(loaded.policy, loaded.source, params)
+    problem = not_carried_out(policy)
+    if problem:
+        raise ValueError(f"policy {name_or_path}: {problem}")
+    return policy
+
+
+def not_carried_out(policy: CompiledPolicy) -> str:
+    """A sentence about the statements of *policy* that this adapter would ignore; "" when there is none."""
+    beyond = [f"`{word}`" for word in policy.statements if word not in CARRIED_OUT]
+    if not beyond:
+        return ""
+    named = beyond[0] if len(beyond) == 1 else ", ".join(beyond[:-1]) + " and " + beyond[-1]
+    are, them = ("is", "it") if len(beyond) == 1 else ("are", "them")
+    ours = f"this release's engine adapter doesn't carry {them} out yet"
+    return f"{named} {are} understood by lint, test and explain, but {ours}"
 
 
 def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:

@@ -32,6 +32,7 @@ Hold = Callable[[], Held | None]
 Decide = Callable[[Turn], Verdict]
 BeginCall = Callable[[Turn, tuple[str, ...], float], CallState]
 PinChanged = Callable[[str, int], None]
+YieldKeys = Callable[["Paused"], "tuple[float, ...] | None"]
 
 
 @dataclass(slots=True)
@@ -48,7 +49,8 @@ class Calls:
     """The paused sessions of one engine, and their pins.
 
     *begin_call* says what is known of a call that starts now; *decide* asks the policy about a turn
-    whose `call` is set, and never raises; *pin_changed* is told how many tokens a session's pin has left.
+    whose `call` is set, and never raises; *yield_keys* asks it who gives way first, None where it doesn't
+    say; *pin_changed* is told how many tokens a session's pin has left.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Calls:
         engine: Engine,
         begin_call: BeginCall,
         decide: Decide,
+        yield_keys: YieldKeys,
         pin_changed: PinChanged,
         counters: Counter[str],
     ) -> None:
@@ -64,6 +67,7 @@ class Calls:
         self._engine = engine
         self._begin_call = begin_call
         self._decide = decide
+        self._yield_keys = yield_keys
         self._pin_changed = pin_changed
         self._counters = counters
         self._provisional: OrderedDict[str, str] = OrderedDict()  # turn label -> session key
@@ -204,8 +208,15 @@ class Calls:
         return len(keys)
 
     def yield_order(self, spare: str) -> Sequence[Pin]:
-        """Pins in the order in which they give way: the longest expected wait first, *spare* (the asker's own) last."""
+        """Pins in the order in which they give way, *spare* (the asker's own) last.
+
+        The policy's `yield` says who is first; without it, and where it fails, the longest expected wait.
+        Sessions that are back, or about to be judged, come after all whose call runs.
+        """
         now = self._engine.clock()
+        judged = {pin.session: self.paused.get(pin.session) for pin in self.ledger}
+        asked = {key: self._yield_keys(p) for key, p in judged.items() if p is not None and p.turn.call is not None}
+        stated = None not in asked.values()
 
         def wait_s(pin: Pin) -> float:
             paused = self.paused.get(pin.session)
@@ -214,7 +225,12 @@ class Calls:
             remaining = paused.turn.call.duration.mean - (now - paused.turn.call.since)
             return remaining if math.isfinite(remaining) else MAX_PIN_S
 
-        return sorted(self.ledger, key=lambda pin: (pin.session == spare, -wait_s(pin), pin.since))
+        def place(pin: Pin) -> tuple[object, ...]:
+            keys = asked.get(pin.session) if stated else None
+            ordered = () if keys is None else _comparable(keys)
+            return (pin.session == spare, stated and keys is None, ordered, -wait_s(pin), pin.since)
+
+        return sorted(self.ledger, key=place)
 
     def shrink(self, pin: Pin, wanted: int, frees: Callable[[Sequence[Any]], int], why: str) -> int:
         """Give back blocks from the tail of *pin* until *wanted* are free, or all; returns how many that frees.
@@ -247,6 +263,11 @@ class Calls:
         paused = self.paused.get(key)
         if paused is not None:
             paused.handling = Handling.DISCARD
+
+
+def _comparable(keys: Sequence[float]) -> tuple[tuple[bool, float], ...]:
+    """*keys* with what is not a number after all numbers."""
+    return tuple((True, 0.0) if math.isnan(key) else (False, float(key)) for key in keys)
 
 
 def _bound(pending: OrderedDict[str, tuple[str, tuple[str, ...]]]) -> None:

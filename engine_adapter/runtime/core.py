@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine_adapter.runtime.calls import USER, Calls, Hold
+from engine_adapter.runtime.calls import USER, Calls, Hold, Paused
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.engine import Engine, snapshot
 from engine_adapter.runtime.hints import parse
@@ -78,11 +78,12 @@ class Runtime:
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
         self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
-        self.calls = Calls(engine, self._begin_call, self._decide, self._pin_changed, self.counters)
+        self.calls = Calls(engine, self._begin_call, self._decide, self._yield_keys, self._pin_changed, self.counters)
         self.table = WaitingTable(policy.batch)
         self.step = 0
-        self._read_row = reader_of(policy.row_keys)
-        self._read_call = reader_of(policy.call_keys)
+        self._read_row = reader_of(policy.row_keys, policy.scalar.hint)
+        self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
+        self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
         self._snapshot: Mapping[str, float | bool] | None = None
         self._epoch = costs.epoch
         self._last_arrival = -math.inf
@@ -291,6 +292,20 @@ class Runtime:
             return Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
         self.counters["faults.on call"] += any(math.isnan(cost) for _, cost, _ in verdict.costs)
         return verdict
+
+    def _yield_keys(self, paused: Paused) -> tuple[float, ...] | None:
+        """Ask `yield` about a paused session; None: the policy doesn't say. A failing rule: the same, counted."""
+        if not self.policy.states("yield"):
+            return None
+        row = dict(self._read_paused(paused.turn, self.engine.clock(), self.step))
+        row["call.handling"] = float(paused.handling)
+        try:
+            keys = self.policy.scalar.yield_keys(row, self.engine_now())
+        except Exception:
+            self._fault("yield")
+            return None
+        self.counters["faults.yield"] += any(math.isnan(key) for key in keys)
+        return keys
 
     def _has_room(self, tokens: int, engine: Mapping[str, float | bool]) -> bool:
         bound = MAX_PINNED_SHARE * self.engine.facts.kv_total_tokens

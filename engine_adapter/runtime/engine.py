@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine_adapter.runtime.costs import Costs
+from policy_dsl.catalogue import SIGNALS
+
+_DEFAULTS: Mapping[str, float | bool] = {
+    s.name: s.default for s in SIGNALS.values() if not s.per_row and not isinstance(s.default, str)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,9 @@ class Engine:
 def snapshot(
     facts: EngineFacts, load: EngineLoad, costs: Costs, step_time_s: float, now: float, paused: int, pinned_tokens: int
 ) -> Mapping[str, float | bool]:
-    """The engine-level signals of one step."""
+    """The engine-level signals of one step. Those that nothing here knows have the catalogue's default."""
     return {
+        **_DEFAULTS,
         "engine.now": now,
         "engine.step_time": step_time_s,
         "engine.running": float(load.running),

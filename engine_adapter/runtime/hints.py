@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MAX_NAME = 128  # characters of a tool or tenant name
@@ -21,7 +21,8 @@ class Hints:
     """Hints of one request; None where the client said nothing usable.
 
     *turn* and *may_call* come from our own API plug-in: the id of the turn ("" without it), and
-    whether the turn may end in a tool call.
+    whether the turn may end in a tool call. *declared*: what the client said as `lamps_hint_NAME`, by
+    name, for the hints that a policy declares (which clamps them).
     """
 
     session_id: str | None = None
@@ -35,6 +36,7 @@ class Hints:
     output_after_tokens: float | None = None
     turn: str = ""
     may_call: bool = False
+    declared: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def announces_call(self) -> bool:
@@ -58,6 +60,8 @@ _NUMBERS = {
     "lamps_output_tokens": ("output_tokens", MAX_NUMBER),
     "lamps_output_after_tokens": ("output_after_tokens", MAX_NUMBER),
 }
+_DECLARED = "lamps_hint_"
+MAX_DECLARED = 32
 _FLOATS = frozenset(name for name, _ in _NUMBERS.values())
 
 
@@ -69,6 +73,7 @@ def parse(extra_args: Mapping[str, object] | None) -> tuple[Hints, tuple[str, ..
     if not extra_args:
         return NO_HINTS, ()
     found: dict[str, Any] = {}
+    declared: dict[str, float | str] = {}
     problems: list[str] = []
     for key, value in extra_args.items():
         if key in _TEXTS:
@@ -79,19 +84,30 @@ def parse(extra_args: Mapping[str, object] | None) -> tuple[Hints, tuple[str, ..
             problem = _number_problem(value, highest)
         elif key == "lamps_may_call":
             name, problem = "may_call", "" if isinstance(value, int) and value in (0, 1) else "is not 0 or 1"
+        elif key.startswith(_DECLARED) and len(declared) < MAX_DECLARED:
+            name, problem = "", _declared_problem(value)
+            if not problem and value is not None:
+                declared[key.removeprefix(_DECLARED)] = value  # type: ignore[assignment]
+                continue
         elif key.startswith("lamps_"):
             name, problem = "", "is not a hint"
         else:
             continue
         if problem:
             problems.append(f"{key[:MAX_NAME]} {problem}")
-        elif value is not None and value != "":
+        elif name and value is not None and value != "":
             found[name] = value
+    if declared:
+        found["declared"] = declared
     for name in found.keys() & _FLOATS:
         found[name] = float(found[name])
     if "may_call" in found:
         found["may_call"] = bool(found["may_call"])
     return (Hints(**found) if found else NO_HINTS), tuple(problems)
+
+
+def _declared_problem(value: object) -> str:
+    return _text_problem(value, MAX_NAME) if isinstance(value, str) else _number_problem(value, MAX_NUMBER, -MAX_NUMBER)
 
 
 def _text_problem(value: object, longest: int) -> str:
@@ -104,11 +120,11 @@ def _text_problem(value: object, longest: int) -> str:
     return "" if value.isprintable() else "has characters that can't be printed"
 
 
-def _number_problem(value: object, highest: float) -> str:
+def _number_problem(value: object, highest: float, lowest: float = 0.0) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"is {type(value).__name__}, not a number"
     if isinstance(value, float) and not math.isfinite(value):
         return "is not finite"
-    return "" if 0 <= value <= highest else f"is not between 0 and {highest:g}"
+    return "" if lowest <= value <= highest else f"is not between {lowest:g} and {highest:g}"

@@ -79,7 +79,6 @@ class WaitingTable:
         self.nans = 0  # rankings in which some row's key was not a number
         self._places: dict[str, int] = {}
         self._keys = sorted((batch.hoisted_keys | batch.step_keys) - _SINCE.keys() - set(_BOOKKEEPING))
-        self._texts = {key for key in self._keys if signal_of(key).type == TEXT}
         self._columns: dict[str, Column] = {key: np.zeros(_SMALLEST) for key in _BOOKKEEPING}
         self._columns |= {key: np.zeros(_SMALLEST, _dtype(key)) for key in self._keys}
         self._promoted = np.zeros(_SMALLEST, np.bool_)
@@ -236,7 +235,7 @@ class WaitingTable:
         columns = self._columns
         for key in keys:
             value = row[key]
-            columns[key][place] = self._batch.texts.code(value) if key in self._texts else value  # type: ignore[arg-type]
+            columns[key][place] = self._batch.texts.code(value) if isinstance(value, str) else value
 
     def _mark(self, request_id: str) -> None:
         if self._unhoisted is not None:

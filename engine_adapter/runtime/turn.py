@@ -1,7 +1,8 @@
 """One turn of a session as the runtime sees it, and the signals that are read off it.
 
 A turn is a request from arrival to its last token, and after that, while its session waits for a
-call, what is remembered of it. `SIGNALS` says for each row signal of the catalogue how it is had.
+call, what is remembered of it. `SIGNALS` says for row signals of the catalogue how they are had; of
+those it lacks the catalogue's default is reported.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.prediction import Dist
 from engine_adapter.runtime.predictor import Forecast
 from engine_adapter.runtime.sessions import Session
+from policy_dsl.catalogue import Signal, signal_of
 
 Value = float | bool | str
 
@@ -82,6 +84,7 @@ def _elapsed(turn: Turn, now: float) -> float:
     return now - turn.call.since if turn.call is not None else 0.0
 
 
+Hint = Callable[[str, object], Value]
 Reader = Callable[[Turn, float, int], "Value | Dist"]
 
 SIGNALS: dict[str, Reader] = {
@@ -97,12 +100,14 @@ SIGNALS: dict[str, Reader] = {
     "request.waited": lambda t, now, step: t.waited(now),
     "request.waited_steps": lambda t, now, step: float(t.steps_waited(step)),
     "request.preemptions": lambda t, now, step: float(t.preemptions),
+    "request.promoted": lambda t, now, step: t.promoted,
     "request.priority": lambda t, now, step: t.priority,
     "session.arrival": lambda t, now, step: t.session.arrival,
     "session.age": lambda t, now, step: now - t.session.arrival,
     "session.turn": lambda t, now, step: float(t.session.turn),
     "session.waited": lambda t, now, step: t.session.waited_s + t.waited(now),
     "session.service": lambda t, now, step: t.session.service_s,
+    "tenant.name": lambda t, now, step: t.session.tenant,
     "call.tool": lambda t, now, step: t.call.tool if t.call is not None else t.forecast.tool,
     "call.chance": lambda t, now, step: 1.0 if t.call is not None else t.forecast.chance,
     "call.returns": lambda t, now, step: t.forecast.returns,
@@ -117,15 +122,17 @@ SIGNALS: dict[str, Reader] = {
 }
 
 
-def reader_of(keys: Iterable[str]) -> Callable[[Turn, float, int], Mapping[str, Value]]:
+def reader_of(keys: Iterable[str], hint: Hint) -> Callable[[Turn, float, int], Mapping[str, Value]]:
     """A function that reads *keys* (signals, or statistics of a distribution) off a turn.
 
-    Raises KeyError for a key no signal here provides.
+    *hint* makes a value of what the client gave for a hint that the policy declares, or of None. A
+    signal that isn't known here has the catalogue's default. Raises KeyError for what is no signal.
     """
     plan = []
     for key in sorted(keys):
-        name = ".".join(key.split(".")[:2])
-        plan.append((key, SIGNALS[name], key[len(name) + 1 :] or "mean"))
+        signal = signal_of(key)
+        get = _hint(key, hint) if key.startswith("hint.") else SIGNALS.get(signal.name) or _default(signal)
+        plan.append((key, get, key[len(signal.name) + 1 :] or "mean"))
 
     def read(turn: Turn, now: float, step: int) -> Mapping[str, Value]:
         row: dict[str, Value] = {}
@@ -135,3 +142,12 @@ def reader_of(keys: Iterable[str]) -> Callable[[Turn, float, int], Mapping[str, 
         return row
 
     return read
+
+
+def _hint(key: str, hint: Hint) -> Reader:
+    name = key.removeprefix("hint.")
+    return lambda t, now, step: hint(name, t.hints.declared.get(name))
+
+
+def _default(signal: Signal) -> Reader:
+    return lambda t, now, step: signal.default

@@ -82,6 +82,7 @@ def serve(
 def check_policy(name: str, params: tuple[str, ...]) -> Policy:
     """The policy *name* (a file or a shipped one), compiled once to be sure of it. Failure with all its errors."""
     import policies
+    from engine_adapter.runtime.activation import not_carried_out
     from engine_adapter.vllm.launch import Policy
     from policy_dsl.compiled import ParamError, compile_policy
     from policy_dsl.diagnostics.full import render
@@ -104,6 +105,9 @@ def check_policy(name: str, params: tuple[str, ...]) -> Policy:
         compiled = compile_policy(loaded.policy, loaded.source, _numbers(params))
     except ParamError as problem:
         raise Failure(str(problem)) from problem
+    problem_ahead = not_carried_out(compiled)
+    if problem_ahead:
+        raise Failure(f"{name}: {problem_ahead}", code=ExitCode.FINDINGS)
     return Policy(Path(path).resolve(), compiled.name, compiled.revision, compiled.params)
 
 

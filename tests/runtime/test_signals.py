@@ -1,0 +1,165 @@
+"""Every signal of the catalogue can be read, whatever the adapter knows; what it can't carry out it refuses."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine_adapter.runtime.activation import CARRIED_OUT, load_policy, not_carried_out
+from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.costs import CostModel
+from engine_adapter.runtime.hints import parse
+from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.turn import Turn, reader_of
+from policy_dsl.catalogue import DECLARED, SHAPE, SIGNALS, STATISTICS
+from policy_dsl.compiled import compile_policy
+from policy_dsl.loading import load_text
+from tests.runtime.test_core import World, arrive, finish
+
+HEAD = 'lamps 1\npolicy tried "a test"\n'
+ROW = [s for s in SIGNALS.values() if s.per_row]
+ROW_KEYS = [s.name for s in ROW] + [f"{s.name}.{t}" for s in ROW if s.distribution for t in (*STATISTICS, *SHAPE)]
+
+
+def runtime(rules: str, world: World | None = None) -> Runtime:
+    loaded = load_text(f"{HEAD}{rules}\n")
+    assert loaded.policy is not None, loaded.diagnostics
+    compiled = compile_policy(loaded.policy, loaded.source)
+    return Runtime(compiled, (world or World()).engine(), Predictor(), CostModel())
+
+
+def of_row(turn: Turn, now: float = 5.0) -> dict[str, Any]:
+    return dict(reader_of(ROW_KEYS, lambda name, given: 0.0)(turn, now, 3))
+
+
+def check_types(row: dict[str, Any]) -> None:
+    for signal in ROW:
+        assert isinstance(row[signal.name], type(signal.default)), signal.name
+
+
+def test_a_waiting_row_has_every_signal() -> None:
+    tried = runtime("rank request.arrival")
+    arrive(tried, "a")
+    row = of_row(tried.turns["a"])
+    assert set(row) == set(ROW_KEYS)
+    check_types(row)
+    assert row["request.deadline"] == math.inf and row["tenant.weight"] == 1.0
+
+
+def test_a_paused_row_has_every_signal() -> None:
+    tried = runtime("rank request.arrival\non call preserve")
+    arrive(tried, "a", session="s", lamps_call_tool="x", lamps_call_duration_s=9.0)
+    finish(tried, "a")
+    row = of_row(tried.calls.paused["s"].turn)
+    check_types(row)
+    assert (row["call.elapsed"], row["call.chance"]) == (5.0, 1.0)
+
+
+def test_the_engine_has_every_signal() -> None:
+    snapshot = runtime("rank request.arrival").engine_now()
+    assert {s.name for s in SIGNALS.values() if not s.per_row} == set(snapshot)
+
+
+def test_every_signal_can_be_ranked_by() -> None:
+    """A row of the waiting table is read in the same way, and a column of it ranked."""
+    keys = [s.name for s in SIGNALS.values() if not s.hidden and s.type.kind.value in ("quantity", "instant", "bool")]
+    tried = runtime("rank " + ", ".join(keys))
+    arrive(tried, "a")
+    arrive(tried, "b")
+    tried.begin_step()
+    assert tried.first(2) == ["a", "b"]
+    assert not any(tried.counters[c] for c in tried.counters if c.startswith("faults"))
+
+
+def test_what_is_no_signal_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        reader_of(["request.nothing"], lambda name, given: 0.0)
+    assert set(DECLARED) == {"class", "hint"}
+
+
+# --- hints that a policy declares
+
+
+def test_declared_hints_are_clamped_and_have_defaults() -> None:
+    tried = runtime('hint critical = 0.5 in 0..1\nhint tier = "none"\nrank highest hint.critical, hint.tier == "x"')
+    arrive(tried, "silent")
+    arrive(tried, "most", lamps_hint_critical=7, lamps_hint_tier="x")
+    arrive(tried, "least", lamps_hint_critical=-2.0)
+    tried.begin_step()
+    assert tried.first(3) == ["most", "silent", "least"]
+
+
+def test_declared_hints_are_checked_like_the_others() -> None:
+    hints, problems = parse({"lamps_hint_a": 1, "lamps_hint_b": math.nan, "lamps_hint_c": "x\n", "lamps_hint_d": None})
+    assert hints.declared == {"a": 1}
+    assert sorted(p.split()[0] for p in problems) == ["lamps_hint_b", "lamps_hint_c"]
+    many, problems = parse({f"lamps_hint_{i}": i for i in range(40)})
+    assert len(many.declared) == 32 and len(problems) == 8
+
+
+# --- statements that are carried out, or refused
+
+STATEMENTS = {
+    "on call at arrival": "on call at arrival preserve",
+    "while paused": "while paused every 1s again",
+    "victim": "victim highest request.arrival",
+    "admit": "admit when engine.running < 3",
+    "class": "class rest { weight: 1 }",
+    "limit running": "limit running <= 3",
+    "limit host": "limit host <= 80%",
+}
+
+
+@pytest.mark.parametrize("words", STATEMENTS)
+def test_what_would_be_ignored_is_refused(tmp_path: Path, words: str) -> None:
+    path = tmp_path / "p.lamps"
+    path.write_text(f"{HEAD}{STATEMENTS[words]}\n")
+    with pytest.raises(ValueError, match=f"`{words}` is understood .* doesn't carry it out yet"):
+        load_policy(str(path), {})
+
+
+def test_several_are_named_in_one_sentence() -> None:
+    loaded = load_text(f"{HEAD}{STATEMENTS['admit']}\n{STATEMENTS['victim']}\nlimit pinned <= 50%\nyield call.elapsed")
+    assert loaded.policy is not None
+    sentence = not_carried_out(compile_policy(loaded.policy, loaded.source))
+    assert sentence.startswith("`victim` and `admit` are understood")
+    assert {"yield", "limit pinned"} <= CARRIED_OUT
+
+
+def test_yield_says_who_gives_way_first() -> None:
+    world = World()
+    tried = runtime("on call preserve\nyield lowest call.remaining, highest request.arrival", world)
+    for name, seconds in (("long", 90.0), ("short", 5.0), ("middle", 40.0)):
+        arrive(tried, name, session=name, lamps_call_tool="x", lamps_call_duration_s=seconds)
+        finish(tried, name)
+    assert [pin.session for pin in tried.calls.yield_order(spare="")] == ["short", "middle", "long"]
+    assert [pin.session for pin in tried.calls.yield_order(spare="short")] == ["middle", "long", "short"]
+
+
+def test_a_yield_that_fails_falls_back_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    tried = runtime("on call preserve\nyield lowest call.remaining", world)
+    for name, seconds in (("long", 90.0), ("short", 5.0)):
+        arrive(tried, name, session=name, lamps_call_tool="x", lamps_call_duration_s=seconds)
+        finish(tried, name)
+
+    def fails(row: object, engine: object) -> tuple[float, ...]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(tried.policy.scalar, "yield_keys", fails)
+    assert [pin.session for pin in tried.calls.yield_order(spare="")] == ["long", "short"]
+    assert tried.counters["faults.yield"] == 2
+
+
+def test_nan_yields_last() -> None:
+    world = World()
+    tried = runtime("on call preserve\nyield 0 * (1 / (call.elapsed / 1s))", world)
+    arrive(tried, "first", session="first", lamps_call_tool="x", lamps_call_duration_s=9.0)
+    finish(tried, "first")
+    world.now = 1.0
+    arrive(tried, "fresh", session="fresh", lamps_call_tool="x", lamps_call_duration_s=99.0)
+    finish(tried, "fresh")
+    assert [pin.session for pin in tried.calls.yield_order(spare="")] == ["first", "fresh"]
