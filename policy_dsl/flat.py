@@ -70,7 +70,4 @@ class _Flattener:
 
 def text_of(span: Span) -> str:
     """What stands in the file there."""
-    lines = span.source.text.split("\n")[span.line - 1 : span.end_line]
-    lines[-1] = lines[-1][: span.end_column - 1]
-    lines[0] = lines[0][span.column - 1 :]
-    return "\n".join(lines)
+    return span.text

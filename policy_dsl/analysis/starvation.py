@@ -212,15 +212,7 @@ def _fixed_bound(proof: _Proof, when: ir.Node) -> str | None:
     found = proof.waited(0.0).of(bound)
     if not isinstance(found, Interval) or found.nan or found.empty or math.isinf(found.high):
         return None
-    return f"`{_text(bound)}`"
-
-
-def _text(node: ir.Node) -> str:
-    span = node.span
-    lines = span.source.text.split("\n")[span.line - 1 : span.end_line]
-    lines[-1] = lines[-1][: span.end_column - 1]
-    lines[0] = lines[0][span.column - 1 :]
-    return " ".join(" ".join(lines).split())
+    return f"`{' '.join(bound.span.text.split())}`"
 
 
 # --- words

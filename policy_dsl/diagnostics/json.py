@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policy_dsl.diagnostics.model import Diagnostic, Span
+from policy_dsl.diagnostics.model import Diagnostic, Fix, Span
 
 
 def as_json(finding: Diagnostic) -> dict[str, Any]:
@@ -17,7 +17,12 @@ def as_json(finding: Diagnostic) -> dict[str, Any]:
         "text": finding.text,
         "labels": [{**_place(label.span), "text": label.text} for label in finding.labels],
         "help": finding.help,
+        "fix": None if finding.fix is None else _fix(finding.fix),
     }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {"title": fix.title, "edits": [{**_place(edit.span), "text": edit.text} for edit in fix.edits]}
 
 
 def _place(span: Span) -> dict[str, Any]:

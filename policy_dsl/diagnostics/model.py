@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+
+
+@lru_cache(maxsize=32)
+def _lines(text: str) -> list[str]:
+    """Asked once for each statement and finding: splitting anew would make long files quadratic."""
+    return text.split("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +22,7 @@ class Source:
 
     def line(self, number: int) -> str:
         """Line *number*, from 1, without its newline."""
-        return self.text.split("\n")[number - 1]
+        return _lines(self.text)[number - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,14 @@ class Span:
     column: int
     end_line: int
     end_column: int
+
+    @property
+    def text(self) -> str:
+        """What stands there, line breaks included."""
+        lines = _lines(self.source.text)[self.line - 1 : self.end_line]
+        lines[-1] = lines[-1][: self.end_column - 1]
+        lines[0] = lines[0][self.column - 1 :]
+        return "\n".join(lines)
 
 
 class Severity(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 
 from policy_dsl import nodes
@@ -35,10 +35,7 @@ def where(span: Span) -> tuple[int, int, int, int]:
 
 def text(span: Span) -> str:
     """What is written at *span*, on one line."""
-    lines = span.source.text.split("\n")[span.line - 1 : span.end_line]
-    lines[-1] = lines[-1][: span.end_column - 1]
-    lines[0] = lines[0][span.column - 1 :]
-    return " ".join(" ".join(lines).split())
+    return " ".join(span.text.split())
 
 
 def between(source: Source, after: Span, before: Span) -> Span:
@@ -57,8 +54,3 @@ def whole_lines(span: Span) -> Edit:
     if span.end_line < len(lines):
         return Edit(Span(source, span.line, 1, span.end_line + 1, 1), "")
     return Edit(Span(source, span.line, 1, span.end_line, len(lines[span.end_line - 1]) + 1), "")
-
-
-def literals(roots: Iterable[nodes.Syntax]) -> Iterator[nodes.Number]:
-    for root in roots:
-        yield from (n for n in below(root) if isinstance(n, nodes.Number))
