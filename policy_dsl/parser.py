@@ -1,12 +1,7 @@
-"""Text to syntax tree. Any text gives statements and findings, never an exception.
-
-The LALR tables are built on first use (0.2 s) and kept in the user's cache folder, where the next
-process finds them (6 ms).
-"""
+"""Text to syntax tree. Any text gives statements and findings, never an exception."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from copy import copy
@@ -21,7 +16,7 @@ from lark.exceptions import UnexpectedToken
 from lark.lark import PostLex
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from policy_dsl import nodes
+from policy_dsl import nodes, tables
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Severity, Source, Span
 from policy_dsl.lexer import POISON, lex, span_of
@@ -41,24 +36,22 @@ class _KeepAll(PostLex):
         return stream
 
 
+def grammar() -> str:
+    return Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
+
+
 def build(**options: Any) -> Lark:
     """The parser, made anew from grammar.lark."""
-    grammar = Path(__file__).with_name("grammar.lark").read_text(encoding="utf-8")
     return Lark(
-        grammar, parser="lalr", lexer="basic", start=["start", "item"], propagate_positions=True,
+        grammar(), parser="lalr", lexer="basic", start=["start", "item"], propagate_positions=True,
         maybe_placeholders=True, postlex=_KeepAll(), **options,
     )  # fmt: skip
 
 
 @cache
 def parser() -> Lark:
-    """The parser of this process. Without a writable cache folder it is built each time."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamps"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return build()
-    return build(cache=str(folder / "grammar.tables")) if os.access(folder, os.W_OK) else build()
+    """The parser of this process: from the shipped tables, built where they are of another version of lark."""
+    return tables.read(grammar()) or build()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import policies
-from policy_dsl import loading, nodes
+from policy_dsl import loading, nodes, tables
 from policy_dsl.catalogue import SIGNALS
 from policy_dsl.diagnostics import codes, concise, full
 from policy_dsl.diagnostics.model import Source
 from policy_dsl.loading import Loaded, load, load_text
-from policy_dsl.parser import build, parse, parser
+from policy_dsl.parser import build, grammar, parse, parser
 from policy_dsl.recovery import STATEMENTS
 from policy_dsl.units import SUFFIXES
 
@@ -43,6 +43,15 @@ def only(text: str) -> nodes.Statement:
 def test_the_grammar_has_no_conflicts_and_no_two_terminals_collide() -> None:
     pytest.importorskip("interegular")
     build(strict=True)
+
+
+def test_the_shipped_tables_are_those_of_the_grammar() -> None:
+    """`python -m policy_dsl.tables` makes them anew."""
+    assert tables.FILE.read_bytes().startswith(tables.key(grammar()))
+    shipped = tables.read(grammar())
+    assert shipped is not None and shipped.options.postlex is not None
+    assert [t.name for t in shipped.terminals] == [t.name for t in build().terminals]
+    assert tables.read(grammar() + " ") is None
 
 
 def test_every_reserved_word_is_refused_as_a_name() -> None:
