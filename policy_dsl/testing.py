@@ -20,7 +20,7 @@ from policy_dsl.interpret import evaluate
 from policy_dsl.loading import Loaded, load
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Held, Verdict
-from policy_dsl.worlds import Value, engine_values, row_values
+from policy_dsl.worlds import Value, declared_values, engine_values, row_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,38 @@ def _run(test: nodes.Test, plain: CompiledPolicy) -> TestResult:
     params = {f.path: f.value for f in fields if "." not in f.path and isinstance(f.value, float)}
     engine = engine_values(fields)
     names = dict.fromkeys(g.name for g in givens if g.name is not None)
-    rows = {name: row_values([f for g in givens if g.name == name for f in g.fields], engine) for name in names}
-    world = _World(plain.with_params(params) if params else plain, engine, rows)
+    policy = plain.with_params(params) if params else plain
+    rows = {name: _row([g for g in givens if g.name == name], engine, policy) for name in names}
+    world = _World(policy, engine, rows)
     checks = (_check(step, world) for step in test.steps if not isinstance(step, nodes.Given))
     return TestResult(test.name, test.span, tuple(f for f in checks if f is not None))
 
 
-def _check(step: nodes.ExpectRank | nodes.ExpectCall | nodes.ExpectTrue, world: _World) -> Failure | None:
+def _row(givens: Sequence[nodes.Given], engine: Mapping[str, Value], policy: CompiledPolicy) -> dict[str, Value]:
+    """All values of a request or session; of a session, also what `on call` put in force."""
+    fields = [f for g in givens for f in g.fields]
+    row = row_values(fields, engine)
+    row |= declared_values(fields, row, policy)
+    if any(g.paused for g in givens):
+        row["call.handling"] = float(policy.scalar.on_call(row, engine).holds[0][0])  # type: ignore[arg-type]
+    return row
+
+
+def _check(step: nodes.CheckedStep, world: _World) -> Failure | None:
     match step:
-        case nodes.ExpectRank(names=names, span=span):
+        case nodes.ExpectRank(names=names, span=span, rule="rank"):
             return _check_rank(names, span, world)
+        case nodes.ExpectRank(names=names, span=span, rule=rule):
+            return _check_order(names, span, rule, world)
+        case nodes.ExpectPaused(name=name, holds=holds, span=span):
+            return _check_paused(name, holds, span, world)
         case nodes.ExpectCall(name=name, holds=holds, span=span):
             verdict = world.policy.scalar.on_call(world.rows[name], world.engine)  # type: ignore[arg-type]
-            return None if _alike(holds, verdict.holds) else _wrong_call(name, holds, verdict, span)
+            return None if _alike(holds, verdict.holds) else _wrong(f"{name} on call", holds, verdict, span)
         case nodes.ExpectTrue():
             return _check_true(step, world)
+        case _:
+            return Failure("time does not pass in this version: describe the session as it is then", step.span, ())
 
 
 def _check_rank(names: tuple[str, ...], span: Span, world: _World) -> Failure | None:
@@ -98,6 +115,26 @@ def _check_rank(names: tuple[str, ...], span: Span, world: _World) -> Failure | 
     else:
         message = f"expected {', '.join(names)}; the order is {', '.join(found)}"
     return Failure(message, span, tuple((name, _place(name, world)) for name in found))
+
+
+def _check_order(names: tuple[str, ...], span: Span, rule: str, world: _World) -> Failure | None:
+    """`yield` and `victim`: who is first to give way."""
+    scalar = world.policy.scalar
+    ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
+    keys = {name: ask(world.rows[name], world.engine) for name in names}  # type: ignore[arg-type]
+    found = sorted(names, key=lambda n: (*_comparable(keys[n]), world.rows[n]["request.arrival"]))
+    if tuple(found) == names:
+        return None
+    message = f"expected {', '.join(names)}; the order is {', '.join(found)}"
+    return Failure(message, span, tuple((n, f"{rule} {', '.join(map(_shown, keys[n]))}") for n in found))
+
+
+def _check_paused(name: str, wanted: Sequence[Held], span: Span, world: _World) -> Failure | None:
+    """What `while paused` answers; without it, what `on call` did."""
+    scalar, row = world.policy.scalar, world.rows[name]
+    ask = scalar.on_call if scalar.paused_every_s is None else scalar.paused
+    verdict = ask(row, world.engine)  # type: ignore[arg-type]
+    return None if _alike(wanted, verdict.holds) else _wrong(f"{name} paused", wanted, verdict, span)
 
 
 def _ordered(names: Sequence[str], world: _World) -> list[str]:
@@ -135,9 +172,9 @@ def _alike(wanted: Sequence[Held], found: Sequence[Held]) -> bool:
     )
 
 
-def _wrong_call(name: str, wanted: Sequence[Held], verdict: Verdict, span: Span) -> Failure:
+def _wrong(what: str, wanted: Sequence[Held], verdict: Verdict, span: Span) -> Failure:
     costs = tuple((label, _shown(cost) + ("" if may else ", not allowed")) for label, cost, may in verdict.costs)
-    message = f"expected {name} on call {_said(wanted)}; the answer is {_said(verdict.holds)} (line {verdict.line})"
+    message = f"expected {what} {_said(wanted)}; the answer is {_said(verdict.holds)} (line {verdict.line})"
     return Failure(message, span, costs)
 
 

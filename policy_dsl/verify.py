@@ -36,7 +36,8 @@ class IllTyped(TypeError):
 
 def verify(policy: Policy) -> None:
     """Raises `IllTyped` at the first node of *policy* that is wrong."""
-    keys = [*policy.rank, *(policy.promote.by if policy.promote else ())]
+    by = (key for limit in policy.limits for key in limit.by)
+    keys = [*policy.rank, *(policy.promote.by if policy.promote else ()), *policy.yields, *policy.victim, *by]
     _expect_all((k.expr for k in keys), (Kind.QUANTITY, Kind.INSTANT, Kind.BOOL), "a key")
     if policy.promote is not None:
         _expect(policy.promote.when, BOOL)
@@ -44,6 +45,12 @@ def verify(policy: Policy) -> None:
     for limit in policy.limits:
         _expect_all((limit.bound,), (Kind.QUANTITY,), "a limit")
     _decision(policy.on_call)
+    if policy.paused is not None:
+        _expect_all((policy.paused.every,), (Kind.QUANTITY,), "an interval")
+        _decision(policy.paused.decision)
+    for when in (policy.admit, *(c.when for c in policy.classes)):
+        if when is not None:
+            _expect(when, BOOL)
 
 
 def verify_nodes(roots: Iterable[Node]) -> None:
@@ -136,7 +143,7 @@ def _signal(key: str, given: Type) -> Type:
     *_, last = key.split(".")
     if last == "known":
         return BOOL
-    if last in catalogue.SHAPE:
+    if last in catalogue.SHAPE or key.split(".", maxsplit=1)[0] in catalogue.DECLARED:
         return given
     return catalogue.signal_of(key).type
 

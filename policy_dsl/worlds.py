@@ -9,6 +9,7 @@ from functools import cache
 from policy_dsl import ir, nodes
 from policy_dsl.catalogue import SIGNALS, Signal
 from policy_dsl.codegen.lower import keys_read
+from policy_dsl.compiled import CompiledPolicy
 from policy_dsl.interpret import evaluate
 from policy_dsl.loading import load_text
 
@@ -18,11 +19,23 @@ _Z = {"p50": 0.0, "p90": 1.2815515655446004, "p95": 1.6448536269514722, "p99": 2
 
 
 def engine_values(fields: Iterable[nodes.Field]) -> dict[str, Value]:
-    """All signals of the engine, costs among them: given, else as in the catalogue's test profile."""
+    """All signals of the engine, costs among them: given, else derived, else as in the catalogue's test profile."""
+    fields = tuple(fields)
     values: dict[str, Value] = {s.name: s.test for s in SIGNALS.values() if not s.per_row}
     values.update((f.path, f.value) for f in fields if "." in f.path and not isinstance(f.value, nodes.Lognormal))
+    given = {f.path for f in fields}
+    _derive([s for s in SIGNALS.values() if not s.per_row and s.derive and s.name not in given], values, {})
     values["allow.swap"] = values["engine.can_swap"]
     return values
+
+
+def declared_values(
+    fields: Iterable[nodes.Field], row: Mapping[str, Value], policy: CompiledPolicy
+) -> dict[str, Value]:
+    """What *policy* declares itself, of one row: hints as given, clamped, and the attributes of the row's class."""
+    given = {f.path: f.value for f in fields}
+    values = {f"hint.{h.name}": policy.scalar.hint(h.name, given.get(f"hint.{h.name}")) for h in policy.hint_infos}
+    return values | dict(policy.scalar.attributes(policy.scalar.class_of({**row, **values})))
 
 
 def row_values(fields: Iterable[nodes.Field], engine: Mapping[str, Value]) -> dict[str, Value]:
@@ -44,6 +57,8 @@ def row_values(fields: Iterable[nodes.Field], engine: Mapping[str, Value]) -> di
 
 def _derive(open_signals: list[Signal], values: dict[str, Value], engine: Mapping[str, Value]) -> None:
     """Fills in what follows. Two signals may be derived from each other: then the first takes its default."""
+    for waiting in open_signals:
+        values.pop(waiting.name, None)
     while open_signals:
         signal = next((s for s in open_signals if _inputs(s) <= values.keys() | engine.keys()), None)
         if signal is None:
