@@ -1,6 +1,7 @@
-"""What operations cost where nothing was measured: one x86-64 server core of 2024, in microseconds.
+"""What operations cost where nothing was measured: an x86-64 server core, in microseconds.
 
-Written by `lamps lint --calibrate` on that machine. Rows of *columns* are the sizes in `cost.SIZES`.
+Measured by `lamps lint --calibrate` (Python 3.11, numpy 2.3.5), the least of three runs. The three values of *columns*
+are for the sizes in `cost.SIZES`.
 """
 
 from typing import Any
@@ -9,29 +10,29 @@ DEFAULT: dict[str, Any] = {
     "version": 1,
     "machine": "by the shipped table; `lamps lint --calibrate` measures this machine",
     "columns": {
-        "add": [0.348, 1.69, 16.8],
-        "divide": [0.934, 4.32, 53.5],
-        "power": [5.93, 49.2, 758.0],
-        "exp": [25.8, 94.3, 1160.0],
-        "normal_cdf": [50.9, 177.0, 2000.0],
-        "logic": [0.241, 0.309, 2.47],
-        "compare": [0.371, 0.832, 6.91],
-        "select": [3.05, 7.18, 86.2],
-        "text": [3.05, 7.18, 86.2],
-        "arm": [1.73, 3.2, 49.0],
-        "pick": [3.42, 8.01, 93.1],
-        "input": [0.1, 0.1, 0.1],
-        "program": [4.11, 5.88, 51.4],
-        "first": [14.0, 24.7, 64.3],
-        "first_promoted": [20.3, 35.6, 102.0],
+        "add": [0.317, 1.31, 16.6],
+        "divide": [0.948, 4.16, 56.4],
+        "power": [5.86, 50.2, 777.0],
+        "exp": [25.8, 92.4, 1090.0],
+        "normal_cdf": [51.0, 170.0, 2110.0],
+        "logic": [0.234, 0.325, 2.51],
+        "compare": [0.342, 0.693, 7.55],
+        "select": [3.09, 7.68, 84.5],
+        "text": [3.09, 7.68, 84.5],
+        "arm": [1.68, 3.0, 33.6],
+        "pick": [3.43, 8.38, 92.1],
+        "program": [3.89, 3.93, 3.91],
+        "input": [0.0343, 1.48, 23.4],
+        "first": [12.6, 26.0, 67.1],
+        "first_promoted": [19.7, 37.1, 108.0],
     },
     "scalars": {
         "constant": 0.0,
-        "read": 0.0221,
-        "operator": 0.0107,
-        "helper": 0.0406,
-        "function": 0.148,
-        "arm": 0.5,
-        "verdict": 1.24,
+        "read": 0.0232,
+        "operator": 0.0118,
+        "helper": 0.0426,
+        "function": 0.154,
+        "verdict": 1.26,
+        "arm": 1.43,
     },
 }
