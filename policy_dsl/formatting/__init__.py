@@ -102,7 +102,8 @@ def _verify(source: Source, statements: tuple[nodes.Statement, ...], text: str) 
     """Raises AssertionError if formatting changed the meaning or lost a comment: the file must not be written."""
     again = parse(Source(source.path, text))
     same = not again.diagnostics and same_syntax(statements, again.statements)
-    assert same and comments(source.text) == comments(text), f"formatting {source.path} would change it"
+    if not same or comments(source.text) != comments(text):  # no `assert`: `python -O` must not write it either
+        raise AssertionError(f"formatting {source.path} would change it")
 
 
 def same_syntax(one: Any, other: Any) -> bool:

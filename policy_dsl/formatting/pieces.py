@@ -164,9 +164,9 @@ def _gap(text: str, tok: Tok, first: bool) -> list[Comment]:
     found = []
     blank = False
     for i, line in enumerate(lines if tok.type == "END" else lines[:-1]):
-        words = line.strip(" \t\f\r,")
+        words = line.lstrip(" \t\f\r,").rstrip()
         if words:
-            found.append(Comment(words.rstrip(), i == 0 and not first, blank))
+            found.append(Comment(words, i == 0 and not first, blank))
             blank = False
         elif i > 0 and "," not in line:
             blank = True

@@ -69,7 +69,7 @@ def mangled(text: str, choice: random.Random) -> str:
 def _gap(choice: random.Random, needed: str) -> str:
     pieces = [needed]
     for _ in range(choice.randint(1, 3)):
-        kinds = (" ", "\t", "\n", "\n\n", "\n \n\n  ", f" # note {choice.randint(0, 99)}\n", '\n  #"odd\n')
+        kinds = (" ", "\t", "\n", "\n\n", "\n \n\n  ", f" # note {choice.randint(0, 99)},\n", '\n  #"odd\n')
         pieces.append(choice.choice(kinds))
     return "".join(pieces)
 
