@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,6 @@ from policy_dsl import nodes
 from policy_dsl.diagnostics.model import Diagnostic, Source, Span
 from policy_dsl.lexer import lex, span_of
 from policy_dsl.lint.run import lint
-from policy_dsl.lint.syntax import below
 from policy_dsl.loading import Loaded, load_text
 from policy_dsl.parser import parser
 
@@ -89,11 +87,6 @@ class Document:
         s = self.statement_at(line, column)
         steps = s.steps if isinstance(s, nodes.TestStatement) else ()
         return tuple(g.name.name for g in steps if isinstance(g, nodes.GivenSyntax) and g.name is not None)
-
-    def syntax(self) -> Iterator[nodes.Syntax]:
-        """All nodes of the file."""
-        for s in self.loaded.statements:
-            yield from below(s)
 
 
 def _touches(token: Token, line: int, column: int) -> bool:
