@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Side = tuple[nodes.Expr, "ir.Node | None"]
 
 
-def is_zero(e: nodes.Expr) -> bool:
+def is_zero(e: nodes.Syntax) -> bool:
     """The literal `0`, which fits every unit."""
     return isinstance(e, nodes.Number) and e.value == 0 and e.unit == ""
 

@@ -13,7 +13,7 @@ from policy_dsl.elaborate import Elaborator
 from policy_dsl.lexer import POISON
 from policy_dsl.rows import reads
 from policy_dsl.scope import Env
-from policy_dsl.trails import trail
+from policy_dsl.trails import find, read_here, way_to_handling
 from policy_dsl.types import BOOL, TEXT, Type, quantity
 
 _NOWHERE = Env(0)
@@ -32,16 +32,13 @@ def declare(el: Elaborator, classes: Sequence[nodes.ClassStatement], broken: boo
 def _types(classes: Sequence[nodes.ClassStatement]) -> dict[str, Type | None]:
     """The type of each attribute: that of the first value which isn't a plain 0."""
     found: dict[str, Type | None] = {}
+    zero = frozenset[str]()
     for attribute in (a for c in classes for a in c.attributes):
-        if found.get(attribute.name.name) is None or _says_more(attribute, found[attribute.name.name]):
-            found[attribute.name.name] = _type(attribute)
+        name = attribute.name.name
+        if found.get(name) is None or name in zero:
+            found[name] = _type(attribute) or found.get(name)
+            zero = zero | {name} if is_zero(attribute.value) else zero - {name}
     return found
-
-
-def _says_more(attribute: nodes.Attribute, known: Type | None) -> bool:
-    """Whether *known* may come from a plain 0, and *attribute* has a unit."""
-    value = attribute.value
-    return known == quantity() and isinstance(value, nodes.Number) and value.unit not in ("", POISON)
 
 
 def _type(attribute: nodes.Attribute) -> Type | None:
@@ -150,9 +147,11 @@ def _when(el: Elaborator, c: nodes.ClassStatement, env: Env) -> ir.Node | None:
     read = next((r for r in reads(node) if not signal_of(r.key).at_birth), None)
     if read is None:
         return node
-    steps = trail(c.when, lambda n: isinstance(n, nodes.Foreseen), el.definitions)
-    what = "`handling`" if steps is not None else f"`{read.key}`"
-    labels = () if isinstance(c.when, nodes.Path) or steps is not None else (Label(read.span, "read here"),)
+    if find(c.when, lambda n: isinstance(n, nodes.Foreseen), el.definitions) is not None:
+        help = "the path: " + way_to_handling(c.when, "class", el.definitions)
+        return el.error(codes.CYCLE, "a class cannot depend on `handling`", c.when.span, env, help=help)
+    labels = read_here(c.when, read.key, el.definitions)
+    what = "what the engine costs" if read.key.startswith("cost.") else f"`{read.key}`"
     if read.key.startswith("class."):
         message = "a class cannot depend on the class"
     else:

@@ -97,7 +97,10 @@ class _Composer:
 
     # --- extends and drop
 
-    def _parent(self, s: nodes.ExtendsStatement, file: File, chain: tuple[Path | None, ...]) -> list[nodes.Statement]:
+    def _parent(
+        self, s: nodes.ExtendsStatement, file: File, chain: tuple[Path | None, ...]
+    ) -> list[nodes.Statement] | None:
+        """What is taken over; None where the parent could not be read."""
         if isinstance(s.parent, nodes.Text):
             path = _beside(file, s.parent.value)
         else:
@@ -107,20 +110,22 @@ class _Composer:
                 path = SHIPPED / name
         parent = self._open(s, s.parent.span, path, chain)
         if parent is None:
-            return []
+            return None
         kept = self.flatten(parent, (*chain, _resolved(path)))
         alone = (nodes.PolicyStatement, nodes.TestStatement, nodes.BudgetStatement)
         return [k for k in kept if not isinstance(k, alone)]
 
     def _inherit(
-        self, inherited: list[nodes.Statement], own: list[nodes.Statement], extends: nodes.ExtendsStatement | None
+        self, found: list[nodes.Statement] | None, own: list[nodes.Statement], extends: nodes.ExtendsStatement | None
     ) -> list[nodes.Statement]:
+        inherited = found or []
         stated = {slot(s): s for s in own if slot(s)}
         known = {slot(s) for s in inherited if slot(s)}
         dropped = set()
         for drop in (s for s in own if isinstance(s, nodes.DropStatement)):
             what = f"limit {drop.limit.name}" if drop.limit is not None else drop.what
-            self._check_drop(drop, what, known, stated, extends)
+            if found is not None:
+                self._check_drop(drop, what, known, stated, extends)
             dropped.add(what)
         kept = [s for s in inherited if slot(s) not in stated and slot(s) not in dropped]
         return [*kept, *(s for s in own if not isinstance(s, nodes.DropStatement))]
@@ -142,7 +147,7 @@ class _Composer:
             label = (Label(stated[what].span, "stated here"),)
             help = "remove the `drop`: a policy's own statement replaces the parent's"
             self._error(codes.DROP, f"`{what}` is dropped and stated", drop.span, help, label)
-        elif what not in known and not self.made.diagnostics:
+        elif what not in known:
             help = did_you_mean(what, known) or ("it has: " + ", ".join(sorted(known)) if known else "")
             label = (Label(extends.span, "this is the parent"),)
             self._error(codes.DROP, f"the parent has no `{what}`", drop.span, help, label)
@@ -186,7 +191,7 @@ class _Composer:
         try:
             file = self._read(path)
         except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
-            self._error(codes.NOT_FOUND, _unreadable(path, problem), span, _nearby(path, word))
+            self._error(codes.NOT_FOUND, _unreadable(path, problem), span, _nearby(path, file_name(s), word))
             return None
         self.made.sources.append(file.source)
         self.made.diagnostics += [d for d in file.diagnostics if d not in self.made.diagnostics]
@@ -196,6 +201,15 @@ class _Composer:
         found = Diagnostic(code, Severity.ERROR, message, span, labels=labels, help=help)
         if found not in self.made.diagnostics:
             self.made.diagnostics.append(found)
+
+
+def file_name(s: nodes.Statement) -> str:
+    """The file as the statement says it; "" for a policy by name."""
+    match s:
+        case nodes.IncludeStatement(path=text) | nodes.ExtendsStatement(parent=nodes.Text() as text):
+            return text.value
+        case _:
+            return ""
 
 
 def _beside(file: File, name: str) -> Path:
@@ -226,14 +240,13 @@ def _unreadable(path: Path, problem: OSError | ValueError) -> str:
     return f"`{shown}` cannot be read" + (f": {said.lower()}" if said else "")
 
 
-def _nearby(path: Path, word: str) -> str:
-    """What may have been meant: files beside it, and shipped policies."""
+def _nearby(path: Path, said: str, word: str) -> str:
+    """What may have been meant: a file in the same folder, or a shipped policy."""
+    if not said:
+        stems = [p.stem for p in SHIPPED.glob("*.lamps")]
+        return did_you_mean(path.stem, stems) or "shipped policies: " + ", ".join(sorted(stems))
     try:
-        beside = [p.name for p in path.parent.glob("*.lamps")]
+        beside = sorted(Path(said).with_name(p.name).as_posix() for p in path.parent.glob("*.lamps"))
     except (OSError, ValueError):
         beside = []
-    help = did_you_mean(path.name, beside)
-    if path.is_relative_to(SHIPPED):
-        stems = [p.stem for p in SHIPPED.glob("*.lamps")]
-        help = did_you_mean(path.stem, stems) or "shipped policies: " + ", ".join(sorted(stems))
-    return help or f"paths are seen from the file that says `{word}`"
+    return did_you_mean(said, beside) or f"paths are seen from the file that says `{word}`"

@@ -8,13 +8,12 @@ from policy_dsl import decisions, ir, nodes
 from policy_dsl.agree import said
 from policy_dsl.catalogue import signal_of
 from policy_dsl.diagnostics import codes
-from policy_dsl.diagnostics.model import Label
 from policy_dsl.elaborate import Elaborator
 from policy_dsl.limits import LIMITS, LimitInfo, limit_of, names
 from policy_dsl.names import did_you_mean
 from policy_dsl.rows import changed, parts, reads
 from policy_dsl.scope import Env
-from policy_dsl.trails import shown, trail
+from policy_dsl.trails import find, read_here, way_to_handling
 from policy_dsl.types import HANDLING, Kind, quantity
 from policy_dsl.units import NUMBER, SECOND, STEP
 
@@ -60,8 +59,7 @@ def admit(el: Elaborator, s: nodes.AdmitStatement, env: Env) -> ir.Node | None:
     when = el.condition(s.when, env)
     if when is None or not _foresees(el, when):
         return when
-    steps = trail(s.when, lambda n: isinstance(n, nodes.Foreseen), el.definitions) or []
-    path = shown(["admit", *steps, "handling"])
+    path = way_to_handling(s.when, "admit", el.definitions)
     message = "`admit` cannot read `handling`: what a call will do with the memory depends on who is let in"
     return el.error(codes.CYCLE, message, s.when.span, env, help=f"the path: {path}")
 
@@ -91,7 +89,7 @@ def _every(el: Elaborator, e: nodes.Expr, env: Env) -> ir.Node | None:
     read = next(reads(node), None)
     if read is not None:
         message = "how often is asked is the same for all: it reads no signal"
-        label = () if isinstance(e, nodes.Path) else (Label(read.span, "read here"),)
+        label = read_here(e, read.key, el.definitions)
         return el.error(codes.NOT_READABLE, message, e.span, env, "", label, "write `1step`, `500ms` or a param")
     if isinstance(node, ir.Const) and not float(node.value) > 0:
         return el.error(codes.RANGE, "time must pass between two askings", e.span, env, help="`1step` is every step")
@@ -133,7 +131,8 @@ def _unknown_limit(el: Elaborator, name: nodes.Ident, classes: Sequence[str]) ->
     message = f"there is no limit `{name.name}`"
     if group and what in LIMITS and group not in classes:
         message = f"there is no class `{group}`"
-        help = did_you_mean(group, classes) or (f"add `class {group} ...`" if not classes else help)
+        help = did_you_mean(group, classes) or "classes: " + ", ".join(classes)
+        help = help if classes else f"add `class {group} ...`"
     el.error(codes.UNKNOWN_NAME, message, name.span, Env(0), help=help)
 
 
@@ -141,12 +140,11 @@ def _reads_engine_only(el: Elaborator, s: nodes.LimitStatement, bound: ir.Node, 
     row = next((r for r in reads(bound) if signal_of(r.key).per_row), None)
     if row is None:
         return True
-    label = () if isinstance(s.bound, nodes.Path) else (Label(row.span, "read here"),)
+    label = read_here(s.bound, row.key, el.definitions)
     message = f"a limit holds for the whole engine, `{row.key}` belongs to one request"
     if _foresees(el, bound):
-        steps = trail(s.bound, lambda n: isinstance(n, nodes.Foreseen), el.definitions) or []
-        el.error(codes.CYCLE, "a limit cannot read `handling`", s.bound.span, env,
-                 help=f"the path: {shown([f'limit {s.name.name}', *steps, 'handling'])}")  # fmt: skip
+        path = way_to_handling(s.bound, f"limit {s.name.name}", el.definitions)
+        el.error(codes.CYCLE, "a limit cannot read `handling`", s.bound.span, env, help=f"the path: {path}")
         return False
     el.error(codes.NOT_READABLE, message, s.bound.span, env, "", label, "read `engine.*` only")
     return False
@@ -161,7 +159,7 @@ def _is_share(el: Elaborator, e: nodes.Expr) -> bool:
         known = el.definitions.get(node.name) if isinstance(node, nodes.Name) else None
         return known is not None and isinstance(known.syntax, nodes.ParamStatement) and percent(known.syntax.default)
 
-    return trail(e, percent, el.definitions) is not None
+    return find(e, percent, el.definitions) is not None
 
 
 def budget(el: Elaborator, s: nodes.BudgetStatement, env: Env) -> ir.Budget | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from policy_dsl import nodes
+from policy_dsl.diagnostics.model import Label
 from policy_dsl.scope import Definition
 
 Definitions = Mapping[str, Definition]
@@ -34,22 +35,30 @@ def names_in(syntax: nodes.Syntax) -> Iterator[str]:
         waiting.extend(reversed(list(children(node))))
 
 
-def trail(start: nodes.Syntax, wanted: Callable[[nodes.Syntax], bool], definitions: Definitions) -> list[str] | None:
-    """Names of the lets that lead from *start* to a node that is *wanted*; empty: it stands there itself."""
-    return _trail(start, wanted, definitions, set())
+@dataclass(frozen=True, slots=True)
+class Found:
+    """*names* of the lets that lead to *node*; none where it stands in the rule itself."""
+
+    names: tuple[str, ...]
+    node: nodes.Syntax
 
 
-def _trail(
+def find(start: nodes.Syntax, wanted: Callable[[nodes.Syntax], bool], definitions: Definitions) -> Found | None:
+    """The first node below *start*, or in a let that it reads, that is *wanted*."""
+    return _find(start, wanted, definitions, set())
+
+
+def _find(
     start: nodes.Syntax, wanted: Callable[[nodes.Syntax], bool], definitions: Definitions, seen: set[str]
-) -> list[str] | None:
+) -> Found | None:
     waiting = [start]
     mentioned = []
     while waiting:
         node = waiting.pop()
         if wanted(node):
-            return []
+            return Found((), node)
         match node:
-            case nodes.Name(name=name) | nodes.Apply(function=nodes.Ident(name=name)) if name not in seen:
+            case nodes.Name(name=name) | nodes.Apply(function=nodes.Ident(name=name)):
                 mentioned.append(name)
         waiting.extend(reversed(list(children(node))))
     for name in mentioned:
@@ -57,11 +66,24 @@ def _trail(
         if known is None or name in seen or not isinstance(known.syntax, nodes.LetStatement):
             continue
         seen.add(name)
-        found = _trail(known.syntax.value, wanted, definitions, seen)
+        found = _find(known.syntax.value, wanted, definitions, seen)
         if found is not None:
-            return [name, *found]
+            return Found((name, *found.names), found.node)
     return None
 
 
-def shown(steps: list[str]) -> str:
-    return " -> ".join(f"`{step}`" for step in steps)
+def way_to_handling(start: nodes.Syntax, first: str, definitions: Definitions) -> str:
+    """`admit -> gate -> handling`: how a rule comes to read `handling`."""
+    found = find(start, lambda n: isinstance(n, nodes.Foreseen), definitions)
+    return " -> ".join(f"`{step}`" for step in (first, *(found.names if found is not None else ()), "handling"))
+
+
+def read_here(start: nodes.Expr, key: str, definitions: Definitions) -> tuple[Label, ...]:
+    """A label where a let that *start* reads has the signal behind *key*; none where *start* has it itself."""
+    signal = ".".join(key.split(".")[:2])
+
+    def wanted(node: nodes.Syntax) -> bool:
+        return isinstance(node, nodes.Path) and (node.path == key or node.path.startswith(signal))
+
+    found = find(start, wanted, definitions)
+    return () if found is None or found.node is start else (Label(found.node.span, "read here"),)

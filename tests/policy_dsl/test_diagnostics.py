@@ -31,7 +31,8 @@ def test_a_good_policy_has_no_findings_and_is_well_typed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda p: p.stem)
-def test_a_broken_policy_is_explained_as_before(path: Path) -> None:
+def test_a_broken_policy_is_explained_as_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)  # where the files are that it is built on
     loaded = load_text(path.read_bytes().decode(), path.name)
     assert loaded.policy is None
     shown = "\n\n".join(full.render(d) for d in loaded.diagnostics) + "\n"
