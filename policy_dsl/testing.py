@@ -50,11 +50,14 @@ def run_file(path: str | Path) -> tuple[TestResult, ...]:
     return run_tests(load(path))
 
 
-def run_tests(loaded: Loaded) -> tuple[TestResult, ...]:
-    """Runs the tests of a loaded policy. ValueError when it has errors (show its diagnostics instead)."""
+def run_tests(loaded: Loaded, compiled: CompiledPolicy | None = None) -> tuple[TestResult, ...]:
+    """Runs the tests of a loaded policy. ValueError when it has errors (show its diagnostics instead).
+
+    *compiled*: this policy, parameters at their defaults, where the caller wants to see what it is asked.
+    """
     if loaded.policy is None:
         raise ValueError(f"{loaded.source.path} has errors")
-    plain = compile_policy(loaded.policy, loaded.source)
+    plain = compiled or compile_policy(loaded.policy, loaded.source)
     return tuple(_run(test, plain) for test in loaded.tests)
 
 
