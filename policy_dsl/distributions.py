@@ -15,7 +15,7 @@ from policy_dsl.catalogue import SIGNALS
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Label, Span
 from policy_dsl.scope import Env
-from policy_dsl.types import BOOL, quantity
+from policy_dsl.types import BOOL, Kind, quantity
 
 if TYPE_CHECKING:
     from policy_dsl.elaborate import Elaborator
@@ -127,6 +127,9 @@ def best_hold(el: Elaborator, e: nodes.Apply, env: Env) -> ir.Node | None:
     gain, price = el.expr(e.args[1], env), el.expr(e.args[2], env)
     if named is None or gain is None or price is None:
         return None
+    for side, node in zip(e.args[1:], (gain, price), strict=True):
+        if node.type.kind is not Kind.QUANTITY:
+            return el.wrong(side, node, "a quantity", env)
     m, mean = named
     whole = quantity(gain.type.dim / price.type.dim)
     if whole != mean.type and not is_zero(e.args[1]) and not is_zero(e.args[2]):

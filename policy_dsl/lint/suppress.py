@@ -1,6 +1,7 @@
 """Suppressions: `# lamps: allow unbounded-wait -- batch jobs may wait for ever`.
 
-Behind a statement it speaks of its line, alone on a line of the statement below it. It names rules
+Behind a statement it speaks of its line, alone on a line of the statement below it, behind the last
+rule (tests aside) of the whole file. It names rules
 (by name or code) and gives a reason: without one it does nothing. It holds for this file only, so
 nothing is inherited, and errors can't be allowed.
 """
@@ -48,11 +49,11 @@ def suppressions(source: Source, statements: Sequence[nodes.Statement]) -> list[
 
 
 def _below(number: int, statements: Sequence[nodes.Statement], last: int) -> tuple[int, int]:
-    """The lines of the statement under line *number*, or around it."""
+    """The lines of the statement under line *number*, or the next line inside one, or behind all rules the file's."""
     for s in statements:
-        if s.span.end_line >= number:
+        if s.span.end_line >= number and not isinstance(s, nodes.TestStatement):
             return (number + 1, number + 1) if s.span.line < number else (s.span.line, s.span.end_line)
-    return last + 1, last + 1
+    return 1, last
 
 
 def apply(

@@ -29,7 +29,8 @@ def codes(body: str, selection: Selection | None = None) -> list[str]:
         ("#lamps:allow unbounded-wait, title -- by agreement\n" + UNFAIR, ["LMP690"]),
         # it speaks of one statement
         ("# lamps: allow unbounded-wait -- by agreement\non call discard\n" + UNFAIR, ["LMP690", "LMP301"]),
-        (UNFAIR + "# lamps: allow unbounded-wait -- by agreement\n", ["LMP301", "LMP690"]),
+        (UNFAIR + "# lamps: allow unbounded-wait -- by agreement\n", []),
+        (UNFAIR + "# lamps: allow unbounded-wait -- by agreement\nlimit pinned <= 1%\n", ["LMP301", "LMP690"]),
         # a reason is needed
         ("# lamps: allow unbounded-wait\n" + UNFAIR, ["LMP691", "LMP301"]),
         ("# lamps: allow unbounded-wait --  \n" + UNFAIR, ["LMP691", "LMP301"]),
@@ -43,6 +44,11 @@ def codes(body: str, selection: Selection | None = None) -> list[str]:
 )
 def test_reach(body, found):
     assert codes(body) == found
+
+
+def test_behind_all_rules_it_speaks_of_the_file():
+    loaded = load_text(HEAD + UNFAIR + TEST + "# lamps: allow unbounded-wait -- by agreement\n")
+    assert lint(loaded).findings == ()
 
 
 def test_a_text_is_no_comment():

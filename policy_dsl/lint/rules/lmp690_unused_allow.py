@@ -16,7 +16,7 @@ class UnusedAllow(Rule):
 
     It outlived its cause, stands on the wrong line, or names the wrong rule. A stale one will hide
     the next finding of its kind. Behind a statement it speaks of that line, alone on a line of the
-    statement below.
+    rule below, behind the last rule of the whole file.
 
     ## Avoid
 
