@@ -26,6 +26,7 @@ COMMANDS = {
     "bench": "Replay a trace against a server and measure it.",
     "lint": "Check policy files.",
     "fmt": "Format policy files.",
+    "test": "Run the tests in policy files.",
     "lsp": "The language server that editors start.",
     "rule": "Explain a rule of lint.",
     "doctor": "What is installed, what would fail, and how to mend it.",

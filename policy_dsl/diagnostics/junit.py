@@ -29,19 +29,21 @@ def as_junit(findings: Mapping[str, Iterable[Diagnostic]]) -> str:
 
 
 def _case(path: str, found: list[Diagnostic]) -> str:
-    opening = f"    <testcase name={_attribute(path)} classname={_attribute('lamps lint')}"
+    opening = f"    <testcase name={attribute(path)} classname={attribute('lamps lint')}"
     if not found:
         return f"{opening}/>\n"
     body = "\n".join(render_line(f) + (f"\n  help: {f.help}" if f.help else "") for f in found)
     kinds = ", ".join(sorted({f.code for f in found}))
     message = f"{len(found)} finding{'s' * (len(found) > 1)}"
-    failure = f"      <failure message={_attribute(message)} type={_attribute(kinds)}>{escape(_clean(body))}</failure>"
+    failure = f"      <failure message={attribute(message)} type={attribute(kinds)}>{escape(clean(body))}</failure>"
     return f"{opening}>\n{failure}\n    </testcase>\n"
 
 
-def _attribute(text: str) -> str:
-    return quoteattr(_clean(text))
+def attribute(text: str) -> str:
+    """*text* in quotes, as XML takes it."""
+    return quoteattr(clean(text))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """*text* without what XML cannot hold."""
     return _FORBIDDEN.sub("·", text)
