@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PACKAGES := lamps_cli policy_dsl policies engine_adapter
-CODE   := $(PACKAGES) tests benchmarks examples requirements
+CODE   := $(PACKAGES) tests benchmarks examples requirements docs
 POLICY ?= lamps
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest fmt bench clean
+.PHONY: help setup serve test check lint types imports pytest fmt docs bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -50,6 +50,9 @@ fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)
 	@$(BIN)/ruff format --quiet $(CODE)
 	@$(BIN)/lamps fmt policies policy_dsl/prelude.lamps
+
+docs: $(VENV)/.dev ## write the made parts of docs/: the reference, the output of the tutorial
+	@$(BIN)/python docs/generate.py
 
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)
 	@$(BIN)/python benchmarks/cli.py

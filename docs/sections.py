@@ -1,0 +1,208 @@
+"""The made parts of the reference: functions that give Markdown, of signals, units, limits, codes, rules and the rest.
+
+What the engine adapter fills and carries out is asked of the adapter itself, so that no page claims more.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from engine_adapter.runtime import turn
+from engine_adapter.runtime.activation import CARRIED_OUT
+from engine_adapter.runtime.costs import Costs
+from engine_adapter.runtime.engine import EngineFacts, EngineLoad, snapshot
+from lamps_cli.exit_codes import ExitCode
+from policy_dsl.catalogue import SIGNALS, Changes, Signal
+from policy_dsl.diagnostics.codes import TITLES
+from policy_dsl.editor.describe import comments_of, signature
+from policy_dsl.editor.words import STATEMENTS
+from policy_dsl.functions import BUILTINS
+from policy_dsl.limits import LIMITS
+from policy_dsl.lint import registry
+from policy_dsl.loading import load_text
+from policy_dsl.nodes import LetStatement
+from policy_dsl.types import BOOL, HANDLING, Kind
+from policy_dsl.units import NAMED, NUMBER, SUFFIXES
+
+_CHANGES = {
+    Changes.NEVER: "never",
+    Changes.EPOCH: "rarely",
+    Changes.REQUEST: "with events of the request",
+    Changes.STEP: "every step",
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; a bar in a cell is escaped."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+# --- signals ---------------------------------------------------------------------------------------
+
+
+def signals(group: str) -> str:
+    """The signals of one group, `request` or `engine`."""
+    found = [s for s in SIGNALS.values() if s.name.startswith(group + ".") and not s.hidden]
+    filled = _filled()
+    head = ("signal", "unit", "meaning", "range", "changes", "default", "in tests", "filled")
+    return table(head, (_signal(s, s.name in filled) for s in found))
+
+
+def _signal(s: Signal, filled: bool) -> tuple[str, ...]:
+    unit = str(s.type) + (", a prediction" if s.distribution else "")
+    meaning = s.doc + ("; may be read in `class`" if s.at_birth else "")
+    given = f"`{s.derive}`" if s.derive else _value(s, s.test)
+    changes = "fixed" if s.at_birth else _CHANGES[s.changes]
+    yes = "yes" if filled else "**no**"
+    return f"`{s.name}`", unit, meaning, _range(s), changes, _value(s, s.default), given, yes
+
+
+def _range(s: Signal) -> str:
+    if s.type.kind is not Kind.QUANTITY:
+        return ""
+    if math.isinf(s.low) and math.isinf(s.high):
+        return "any"
+    return f"{s.low:g} or more" if math.isinf(s.high) else f"{s.low:g} to {s.high:g}"
+
+
+def _value(s: Signal, value: float | bool | str) -> str:
+    if s.type == BOOL:
+        return "true" if value else "false"
+    if s.type == HANDLING:
+        return "none"
+    if isinstance(value, str):
+        return f'`"{value}"`'
+    return "infinite" if math.isinf(value) else f"{value:,.6g}"
+
+
+def _filled() -> frozenset[str]:
+    """The signals that the adapter knows: of rows those it has a reader for, of the engine those that follow it."""
+    low, high = (_snapshot(x) for x in (2.0, 3.0))
+    of_engine = {name for name in low if low[name] != high[name]}
+    return frozenset(turn.SIGNALS) | of_engine | {"engine.can_swap"}
+
+
+def _snapshot(x: float) -> Mapping[str, float | bool]:
+    n = int(x)
+    facts = EngineFacts(n, n, n, x, n, can_preserve=True)
+    return snapshot(facts, EngineLoad(n, n, n, n), Costs(x, x, x, x), x, x, n, n)
+
+
+# --- functions and units ---------------------------------------------------------------------------
+
+
+def functions() -> str:
+    """The built-in functions."""
+    return table(("function", "gives"), ((f"`{b.signature}`", b.doc) for b in BUILTINS.values()))
+
+
+def prelude() -> str:
+    """The functions of the prelude, each with its comment and its text."""
+    loaded = load_text('lamps 1\npolicy p "P."\n')
+    made = []
+    for known in loaded.definitions.values():
+        if known.prelude and isinstance(known.syntax, LetStatement):
+            doc = re.sub(r"\.$", "", comments_of(known.syntax))
+            span = known.syntax.span
+            written = " ".join(span.source.text.split("\n")[span.line - 1 : span.end_line]).partition(" = ")[2]
+            made.append((f"`{signature(known.syntax)}`", doc, f"`{written}`"))
+    return table(("function", "meaning", "is written as"), made)
+
+
+def units() -> str:
+    """The suffixes of quantities."""
+    rows = []
+    for suffix, (dim, size) in SUFFIXES.items():
+        base = "plain number" if dim == NUMBER else str(dim)
+        rows.append((f"`5{suffix}`", base, f"{5 * size:,.10g}"))
+    return table(("literal", "is", "in base units"), rows)
+
+
+def types() -> str:
+    """The names of types that an argument of a function may have."""
+    return ", ".join(f"`{name}`" for name in NAMED)
+
+
+def limits() -> str:
+    """What can be limited."""
+    rows = []
+    for info in LIMITS.values():
+        unit = "tokens" if info.unit != NUMBER else "requests"
+        done = "yes" if f"limit {info.name}" in CARRIED_OUT else "**no**"
+        rows.append((f"`{info.name}`", info.doc, f"`{info.total}`", unit, done))
+    return table(("limit", "counts", "100% is", "otherwise in", "carried out"), rows)
+
+
+# --- statements ------------------------------------------------------------------------------------
+
+
+def statements() -> str:
+    """Every statement in a line."""
+    rows = ((f"[`{word}`](#{word.replace(' ', '-')})", known.doc) for word, known in STATEMENTS.items())
+    return table(("statement", "what it does"), rows)
+
+
+def carried(word: str) -> str:
+    """Whether the adapter carries a statement out."""
+    if word in CARRIED_OUT:
+        return "*Carried out by this release's engine adapter.*"
+    return (
+        "*Not carried out yet: the statement is checked and linted, but `lamps serve` refuses a policy that has it, "
+        "and says so.*"
+    )
+
+
+# --- findings --------------------------------------------------------------------------------------
+
+
+def codes() -> str:
+    """What the checker can find."""
+    return table(("code", "what is wrong"), ((f"`{code}`", title) for code, title in TITLES.items()))
+
+
+def rules() -> str:
+    """The rules of lint in a table."""
+    rows = []
+    for entry in registry.entries().values():
+        rule = entry.load()
+        first = rule.page().split("\n\n")[1].replace("\n", " ")
+        rows.append((f"[`{entry.code}`](#{entry.name}-{entry.code.lower()})", entry.name, rule.severity.value, first))
+    return table(("code", "name", "severity", "reports"), rows)
+
+
+def pages() -> str:
+    """The page of every rule, its headings two levels deeper, its examples as fragments."""
+    made = []
+    for entry in registry.entries().values():
+        page = re.sub(r"^#", "##", entry.load().page(), flags=re.MULTILINE)
+        page = re.sub(r"^### (Why|Avoid|Prefer)$", r"**\1**", page, flags=re.MULTILINE)
+        made.append(_fragments(page))
+    return "\n\n".join(made)
+
+
+def _fragments(page: str) -> str:
+    """Examples of rules are parts of policies; `#` in their comments is no heading."""
+    parts = re.split(r"(^```lamps\n.*?^```$)", page, flags=re.MULTILINE | re.DOTALL)
+    return "".join(re.sub(r"^##", "#", p.replace("```lamps", "```lamps fragment", 1), flags=re.MULTILINE)
+                   if p.startswith("```lamps") else p for p in parts)  # fmt: skip
+
+
+def exits() -> str:
+    """The exit statuses, with their docstrings."""
+    said = _exit_docs()
+    return table(("status", "name", "meaning"), ((str(int(e)), e.name, said[e.name]) for e in ExitCode))
+
+
+def _exit_docs() -> dict[str, str]:
+    """The text behind each member in the source; enums keep no docstrings of their members."""
+    import inspect
+
+    source = inspect.getsource(ExitCode)
+    found = dict.fromkeys((e.name for e in ExitCode), "All is well.")
+    for name, doc in re.findall(r'^    ([A-Z_]+) = \d+\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL):
+        found[name] = " ".join(doc.split())
+    return found
