@@ -23,6 +23,7 @@ from policy_dsl.limits import LIMITS
 from policy_dsl.lint import registry
 from policy_dsl.loading import load_text
 from policy_dsl.nodes import LetStatement
+from policy_dsl.testing import run_tests
 from policy_dsl.types import BOOL, HANDLING, Kind
 from policy_dsl.units import NAMED, NUMBER, SUFFIXES
 
@@ -154,6 +155,17 @@ def carried(word: str) -> str:
         "*Not carried out yet: the statement is checked and linted, but `lamps serve` refuses a policy that has it, "
         "and says so.*"
     )
+
+
+def time() -> str:
+    """What `at` does: asked of the test runner."""
+    loaded = load_text(
+        'lamps 1\npolicy p "P."\non call preserve for 5s then discard\n'
+        'test "t" { session s { call.duration: 9s } at 6s expect s paused discard }\n'
+    )
+    if all(result.passed for result in run_tests(loaded)):
+        return "`at` lets time pass: waits, ages and calls grow, `while paused` and `promote` act. No engine runs."
+    return "*Time does not pass in this version: a test with `at` is checked, but fails, and says so.*"
 
 
 # --- findings --------------------------------------------------------------------------------------
