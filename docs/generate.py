@@ -95,7 +95,7 @@ def whole(text: str) -> str:
 
 def said_of(text: str) -> str:
     """The findings on a wrong block, as `lamps lint` shows them."""
-    loaded = load_text(text, "wrong.lamps")
+    loaded = load_text(whole(text), "wrong.lamps")
     return "\n\n".join(render(finding).rstrip() for finding in loaded.diagnostics)
 
 

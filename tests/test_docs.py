@@ -56,6 +56,8 @@ def test_blocks_are_what_they_claim(words, text):
     wanted = words[1:] if words[:1] == ["wrong"] else []
     assert bool(wanted) == (words[:1] == ["wrong"])
     assert [f.code for f in loaded.diagnostics] == wanted, [f.message for f in loaded.diagnostics]
+    if wanted:
+        assert re.findall(r"^error\[(LMP\d+)\]", GENERATE.said_of(text), re.MULTILINE) == wanted
     assert all(result.passed for result in (run_tests(loaded) if loaded.policy else ()))
 
 
