@@ -220,6 +220,7 @@ def scalars_us() -> dict[str, float]:
         "operator": operator,
         "helper": per_link(_binary("/")),
         "function": per_link(_function("log")),
+        "bell": per_link(_function("normal_cdf")),
         "verdict": verdict,
         "arm": max((_time_us(lambda: choose({}, {})) - verdict) / LINKS, 0.0),
     }

@@ -180,7 +180,9 @@ def _scalar_operation(node: ir.Node) -> str:
             return "read"
         case ir.Binary(op="/" | "^") | ir.Call(name="min" | "max" | "clamp" | "floor" | "ceil" | "sqrt"):
             return "helper"
-        case ir.Call(name="exp" | "log" | "log2" | "normal_cdf"):
+        case ir.Call(name="normal_cdf"):
+            return "bell"
+        case ir.Call(name="exp" | "log" | "log2"):
             return "function"
         case ir.TextIs() | ir.Least():
             return "helper"

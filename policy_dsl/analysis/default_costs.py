@@ -32,6 +32,7 @@ DEFAULT: dict[str, Any] = {
         "operator": 0.0118,
         "helper": 0.0426,
         "function": 0.154,
+        "bell": 1.28,
         "verdict": 1.26,
         "arm": 1.43,
     },

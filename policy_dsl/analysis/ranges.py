@@ -7,22 +7,28 @@ looked at. What can go wrong on the way (a divisor of 0, infinities that meet) i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from policy_dsl import ir
 from policy_dsl.analysis import intervals
-from policy_dsl.analysis.intervals import EITHER, INF, Interval, Truth, hull, union
+from policy_dsl.analysis.intervals import Interval, Truth
 from policy_dsl.analysis.signals import Assumption, Values, assuming, declared, plausible
-from policy_dsl.codegen import arithmetic
-from policy_dsl.types import Handling, Kind
+from policy_dsl.analysis.values import (
+    MIRRORED,
+    Codes,
+    called,
+    clock,
+    compared,
+    cut,
+    merged,
+    of_constant,
+    possible_arms,
+    text_is,
+)
 
-Codes = frozenset[float]  # of handlings
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
-_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _MOST_NODES = 4000  # past that no arm is narrowed: what a node contains is kept as a set of bits
 
 
@@ -136,7 +142,7 @@ class _Scope:
     def _value(self, node: ir.Node) -> Values:
         match node:
             case ir.Const(value=value):
-                return _constant(node, value)
+                return of_constant(node, value)
             case ir.Param(name=name):
                 return self._shared.params[name]
             case ir.Read(key=key):
@@ -149,11 +155,11 @@ class _Scope:
             case ir.Binary():
                 return self._binary(node)
             case ir.Call(name=name, args=args):
-                return _call(name, [self.numbers(a) for a in args])
+                return called(name, [self.numbers(a) for a in args])
             case ir.If():
                 return self._if(node)
             case ir.TextIs(subject=subject, patterns=patterns):
-                return _text_is(subject, patterns)
+                return text_is(subject, patterns)
             case ir.Least(arms=arms):
                 return self._least(arms)
         raise TypeError(f"no range of {type(node).__name__}")
@@ -163,10 +169,10 @@ class _Scope:
         if op in ("and", "or"):
             return self._logic(op == "and", left, right)
         if op in _COMPARISONS:
-            return _compared(op, self.value(left), self.value(right))
-        clock = _age(node)
-        if clock is not None:
-            return self._shared.assume(clock)
+            return compared(op, self.value(left), self.value(right))
+        age = clock(node)
+        if age is not None:
+            return self._shared.assume(age)
         x, y = self.numbers(left), self.numbers(right)
         self._note(node, x, y)
         return intervals.OPERATIONS[op](x, y)
@@ -230,11 +236,11 @@ class _Scope:
                 a, b = self.value(left), self.value(right)
                 if not isinstance(a, Interval) or not isinstance(b, Interval):
                     return
-                for node, mine, other, said in ((left, a, b, op), (right, b, a, _MIRRORED[op])):
+                for node, mine, other, said in ((left, a, b, op), (right, b, a, MIRRORED[op])):
                     if not isinstance(node, ir.Const):
-                        cut = _cut(mine, other, said, holds)
-                        if cut is not None:
-                            yield node, cut
+                        left_over = cut(mine, other, said, holds)
+                        if left_over is not None:
+                            yield node, left_over
 
     def _least(self, arms: tuple[ir.LeastArm, ...]) -> Codes:
         allowed = [Truth(True, False) if a.allowed is None else self.truth(a.allowed) for a in arms]
@@ -291,110 +297,3 @@ def _read_by(decision: ir.Decision) -> Iterator[ir.Node]:
             yield test
             yield from _read_by(then)
             yield from _read_by(other)
-
-
-def merged(a: Values, b: Values) -> Values:
-    """What is in one or the other."""
-    match a, b:
-        case Interval(), Interval():
-            return hull(a, b)
-        case Truth(), Truth():
-            return union(a, b)
-        case frozenset(), frozenset():
-            return a | b
-    return None
-
-
-def possible_arms(handlings: list[Handling], costs: list[Interval], allowed: list[Truth]) -> Codes:
-    """What `least` can answer."""
-    sure = [i for i, (c, may) in enumerate(zip(costs, allowed, strict=True)) if may.always and not c.nan]
-    possible = set() if sure else {float(Handling.DISCARD)}
-    for i, (cost, may) in enumerate(zip(costs, allowed, strict=True)):
-        beaten = any(costs[j].high < cost.low or (j < i and costs[j].high == cost.low) for j in sure if j != i)
-        if may.can_hold and not cost.empty and not beaten:
-            possible.add(float(handlings[i]))
-    return frozenset(possible)
-
-
-def _constant(node: ir.Const, value: float | bool | str) -> Values:
-    match value:
-        case bool():
-            return Truth(value, not value)
-        case str():
-            return None
-    if node.type.kind is Kind.HANDLING:
-        return frozenset({value})
-    return Interval(INF, -INF, True) if math.isnan(value) else Interval(value, value)
-
-
-def _compared(op: str, a: Values, b: Values) -> Truth:
-    match a, b:
-        case Interval(), Interval():
-            return intervals.compare(op, a, b)
-        case Truth(), Truth():
-            return intervals.compare(op, _as_number(a), _as_number(b))
-        case frozenset(), frozenset():
-            same = Truth(bool(a & b), not (len(a) == 1 and a == b))
-            return same if op == "==" else Truth(same.can_fail, same.can_hold)
-    return EITHER
-
-
-def _as_number(truth: Truth) -> Interval:
-    return Interval(0.0 if truth.can_fail else 1.0, 1.0 if truth.can_hold else 0.0)
-
-
-def _call(name: str, args: list[Interval]) -> Interval:
-    match name:
-        case "min" | "max":
-            fold = intervals.minimum if name == "min" else intervals.maximum
-            result = args[0]
-            for other in args[1:]:
-                result = fold(result, other)
-            return result
-        case "clamp":
-            return intervals.minimum(intervals.maximum(args[0], args[1]), args[2])
-    return intervals.FUNCTIONS[name](args[0])
-
-
-def _text_is(subject: ir.Node, patterns: tuple[str, ...]) -> Truth:
-    if isinstance(subject, ir.Const):
-        same = arithmetic.matches(str(subject.value), patterns)
-        return Truth(same, not same)
-    return Truth(bool(patterns), "*" not in patterns)
-
-
-def _age(node: ir.Binary) -> str | None:
-    """`engine.now - request.arrival` is `request.age`: bounded below, which the two instants alone don't tell."""
-    match node:
-        case ir.Binary(op="-", left=ir.Read(key="engine.now"), right=ir.Read(key="request.arrival")):
-            return "request.age"
-        case ir.Binary(op="-", left=ir.Read(key="engine.now"), right=ir.Read(key="session.arrival")):
-            return "session.age"
-    return None
-
-
-def _cut(mine: Interval, other: Interval, op: str, holds: bool) -> Interval | None:
-    """*mine* where `mine op other` holds (or fails); None where that says nothing."""
-    if not holds:
-        if (mine.nan or other.nan) and op != "!=":
-            return None
-        op = _OPPOSITE[op]
-    low, high, nan = mine.low, mine.high, False
-    match op:
-        case "<":
-            high = min(high, math.nextafter(other.high, -INF))
-        case "<=":
-            high = min(high, other.high)
-        case ">":
-            low = max(low, math.nextafter(other.low, INF))
-        case ">=":
-            low = max(low, other.low)
-        case "==":
-            low, high = max(low, other.low), min(high, other.high)
-        case "!=" if other.is_point:
-            nan = mine.nan
-            low = math.nextafter(low, INF) if low == other.low else low
-            high = math.nextafter(high, -INF) if high == other.low else high
-        case _:
-            return None
-    return Interval(low, high, nan) if low <= high or nan else None
