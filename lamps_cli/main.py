@@ -27,6 +27,7 @@ COMMANDS = {
     "lint": "Check policy files.",
     "fmt": "Format policy files.",
     "test": "Run the tests in policy files.",
+    "policy": "List, show, compare and begin policies.",
     "lsp": "The language server that editors start.",
     "rule": "Explain a rule of lint.",
     "doctor": "What is installed, what would fail, and how to mend it.",

@@ -26,6 +26,7 @@ class Loaded:
     *statements* is the syntax of the file itself, as far as it could be read. *flat* is what the policy is made of
     when all that it takes over is written out, *sources* are the other files that it is built on.
     *definitions* are all names that it can read, *types* what is known of them, whether or not there are errors.
+    *composed* is the syntax of what it is made of, inherited statements first.
     """
 
     source: Source
@@ -37,6 +38,7 @@ class Loaded:
     sources: tuple[Source, ...] = ()
     definitions: Mapping[str, Definition] = field(default_factory=dict)
     types: Mapping[str, Type] = field(default_factory=dict)
+    composed: tuple[nodes.Statement, ...] = ()
 
 
 def load(path: str | Path) -> Loaded:
@@ -87,4 +89,5 @@ def _check(file: File) -> Loaded:
     return Loaded(
         file.source, policy, checked.tests, tuple(found[:MOST_ERRORS]), file.statements, checked.flat,
         tuple(composed.sources), checked.definitions, checked.types,
+        tuple(composed.statements),
     )  # fmt: skip
