@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ def _first_of_few(
     columns = [column.tolist() for column in (*keys, arrival)]
     ahead = promoted.tolist() if promoted is not None else []
     among = [column.tolist() for column in (*by, arrival)] if any(ahead) else []
-    if any(value != value for column in (*columns, *among) for value in column):
+    if any(map(math.isnan, itertools.chain(*columns, *among))):
         return None
     if not among:
         return np.array([row[-1] for row in sorted(zip(*columns, range(len(arrival)), strict=True))[:k]], np.intp)
