@@ -98,7 +98,7 @@ def _near(column: Column, k: int, mask: Column | None = None) -> Rows | None:
         return None
     stride = len(column) // _SAMPLE
     sample = column[::stride] if mask is None else column[::stride][mask[::stride]]
-    expected = k * len(sample) / (len(column) if mask is None else max(np.count_nonzero(mask), 1))
+    expected = k * len(sample) / (len(column) if mask is None else max(int(np.count_nonzero(mask)), 1))
     place = int(expected + 4.0 * expected**0.5 + 8.0)  # four standard deviations and a few
     if place >= len(sample) // 4:
         return None
