@@ -157,8 +157,6 @@ class _Checker:
         for definition in self.definitions.values():
             with suppress(TooLarge):
                 define(self.el, definition)
-                if definition.replaced is not None:
-                    definitions.check_override(self.el, definition)
 
     def _classes(self, groups: list[nodes.ClassStatement]) -> tuple[ir.Class, ...]:
         with suppress(TooLarge):

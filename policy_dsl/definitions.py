@@ -10,9 +10,9 @@ from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Label, Source, Span
 from policy_dsl.elaborate import Elaborator
 from policy_dsl.functions import BUILTINS
-from policy_dsl.inlining import argument_type
 from policy_dsl.lexer import POISON
 from policy_dsl.names import did_you_mean
+from policy_dsl.overriding import same_arguments
 from policy_dsl.scope import Definition, Env
 from policy_dsl.types import TEXT, quantity
 from policy_dsl.units import SUFFIXES
@@ -78,6 +78,8 @@ def _override(el: Elaborator, s: nodes.Statement, name: str, span: Span, earlier
         label = (Label(earlier.span, "defined here"),)
         el.error(codes.OVERRIDE, f"`{name}` is a {word}", span, _NOWHERE, "", label, f"write `override {word} {name}`")
         return
+    if isinstance(s, nodes.LetStatement) and not same_arguments(el, s, earlier):
+        return
     el.definitions[name] = Definition(name, earlier.index, s, earlier.prelude, place, earlier)  # type: ignore[arg-type]
 
 
@@ -97,7 +99,7 @@ def param(el: Elaborator, definition: Definition) -> ir.ParamInfo | None:
         found = len(el.found)
         before = _info(el, replaced.syntax)
         if before is not None and len(el.found) == found:
-            _inside(el, definition.syntax, info, before)
+            return _inside(el, definition.syntax, info, before)
     return info
 
 
@@ -136,54 +138,19 @@ def _check_range(
         el.error(codes.RANGE, "the default lies outside the range", default.span, _NOWHERE, "", (label,))
 
 
-def _inside(el: Elaborator, s: nodes.ParamStatement, info: ir.ParamInfo, before: ir.ParamInfo) -> None:
-    """What the parent's rules were written for still holds."""
+def _inside(el: Elaborator, s: nodes.ParamStatement, info: ir.ParamInfo, before: ir.ParamInfo) -> ir.ParamInfo | None:
+    """*info*, if what the parent's rules were written for still holds."""
     label = (Label(before.span, "what it replaces"),)
     if info.type != before.type:
         message = f"`{info.name}` must stay {said(before.type)}: others read it"
         el.error(codes.OVERRIDE, message, s.default.span, _NOWHERE, f"this is {said(info.type)}", label)
-        return
+        del el.params[info.name]
+        return None
     for n, outside in ((s.low, info.low < before.low), (s.high, info.high > before.high)):
         if outside:
             message = f"the range of `{info.name}` must lie inside the one it replaces"
             el.error(codes.OVERRIDE, message, n.span, _NOWHERE, "", label)
-
-
-# --- lets
-
-
-def check_override(el: Elaborator, definition: Definition) -> None:
-    """An overriding let has the type of what it replaces, so that the parent's rules can go on reading it."""
-    new, old = definition.syntax, definition.replaced.syntax if definition.replaced is not None else None
-    if not isinstance(new, nodes.LetStatement) or not isinstance(old, nodes.LetStatement):
-        return
-    assert definition.replaced is not None
-    label = (Label(definition.replaced.span, "what it replaces"),)
-    if [argument_type(a) for a in new.args] != [argument_type(a) for a in old.args]:
-        head = f"{old.name.name}({', '.join(map(_argument, old.args))})" if old.args else old.name.name
-        message = f"`{definition.name}` must keep its arguments: others call it"
-        el.error(codes.OVERRIDE, message, new.name.span, _NOWHERE, "", label, f"write `override let {head} = ...`")
-        return
-    found = len(el.found)
-    before = _result(el, definition.name, old, definition.replaced.sees)
-    after = _result(el, definition.name, new, definition.sees)
-    del el.found[found:]  # reported where they are defined, or of no interest: nobody reads the old one
-    if before is not None and after is not None and before.type != after.type and not is_zero(new.value):
-        message = f"`{definition.name}` must stay {said(before.type)}: others read it"
-        el.error(codes.OVERRIDE, message, new.value.span, _NOWHERE, f"this is {said(after.type)}", label)
-
-
-def _result(el: Elaborator, name: str, let: nodes.LetStatement, sees: int) -> ir.Node | None:
-    local: dict[str, ir.Node | None] = {}
-    for arg in let.args:
-        wanted = argument_type(arg)
-        local[arg.name] = None if wanted is None else el.make(ir.Param, wanted, arg.span, f"{arg.name}()")
-    with el.through(name):
-        return el.expr(let.value, Env(sees, local))
-
-
-def _argument(arg: nodes.Argument) -> str:
-    return arg.name if arg.type is None else f"{arg.name}: {arg.type.name}"
+    return info
 
 
 # --- hints

@@ -20,6 +20,7 @@ from policy_dsl.functions import BUILTINS
 from policy_dsl.inlining import inline
 from policy_dsl.lexer import POISON
 from policy_dsl.names import did_you_mean
+from policy_dsl.overriding import same_type
 from policy_dsl.rows import of_row
 from policy_dsl.scope import Definition, Env
 from policy_dsl.types import BOOL, HANDLING, Type, quantity
@@ -229,7 +230,7 @@ class Elaborator:
             case nodes.LetStatement() as let if known.name not in self._values:
                 self._values[known.name] = None
                 with self.through(known.name):
-                    self._values[known.name] = self.expr(let.value, Env(known.sees))
+                    self._values[known.name] = same_type(self, known, self.expr(let.value, Env(known.sees)))
         return self._values[known.name]
 
     def in_circle(self, known: Definition, span: Span, env: Env) -> bool:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from policy_dsl import ir, nodes
 from policy_dsl.agree import is_zero, said
+from policy_dsl.arguments import TYPES, argument_type, stand_in
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Label
 from policy_dsl.names import did_you_mean
+from policy_dsl.overriding import same_type
 from policy_dsl.scope import Definition, Env, Use
-from policy_dsl.types import BOOL, INSTANT, Kind, Type, quantity
-from policy_dsl.units import NAMED
+from policy_dsl.types import Kind
 
 if TYPE_CHECKING:
     from policy_dsl.elaborate import Elaborator
@@ -86,20 +87,7 @@ def _function(el: Elaborator, known: Definition) -> None:
         if arg.type is not None and wanted is None:
             help = did_you_mean(arg.type.name, TYPES) or "types: " + ", ".join(TYPES)
             el.error(codes.UNKNOWN_NAME, f"unknown type `{arg.type.name}`", arg.type.span, Env(0), help=help)
-        # a stand-in of the right type, in no policy; what an untyped argument is, its uses say
-        local[arg.name] = None if wanted is None else el.make(ir.Param, wanted, arg.span, f"{arg.name}()")
-    node = el.expr(known.syntax.value, Env(known.sees, local))
+        local[arg.name] = stand_in(el, arg)
+    node = same_type(el, known, el.expr(known.syntax.value, Env(known.sees, local)))
     if node is not None:
         el.results[known.name] = node.type
-
-
-TYPES = (*NAMED, "instant", "bool")
-
-
-def argument_type(arg: nodes.Argument) -> Type | None:
-    """The declared type; None where there is none (or none of that name)."""
-    if arg.type is None:
-        return None
-    if arg.type.name in NAMED:
-        return quantity(NAMED[arg.type.name])
-    return {"instant": INSTANT, "bool": BOOL}.get(arg.type.name)
