@@ -130,12 +130,16 @@ class Contributions:
     def _match(self, e: nodes.Match, env: Env) -> Part:
         subject = self.of(e.subject, env)
         node = self.el.expr(e, env)
-        case = next((c for c in e.cases if self._fits(c, subject.value)), e.cases[-1])
+        case = self.taken(e, subject.value)
         assert node is not None and not isinstance(case.value, nodes.Action | nodes.LeastOf | nodes.DecideIf)
         assert not isinstance(case.value, nodes.DecideMatch | nodes.Again)
         note = "case " + ", ".join(written(p) for p in case.patterns)
         taken = self.of(case.value, env)
         return Part(written(e), self.value(node), unit_of(node), "match", (subject, taken), None, note)
+
+    def taken(self, e: nodes.Match | nodes.DecideMatch, value: Value) -> nodes.Case:
+        """The case of *e* that fits *value*."""
+        return next((c for c in e.cases if self._fits(c, value)), e.cases[-1])
 
     def _fits(self, case: nodes.Case, value: Value) -> bool:
         for pattern in case.patterns:
