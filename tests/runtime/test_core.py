@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from policy_dsl.loading import load_text
 
 from engine_adapter.runtime.core import Arrival, Ended, Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine, EngineFacts, EngineLoad, Held
 from engine_adapter.runtime.predictor import Predictor
 from policy_dsl.compiled import compile_policy
+from policy_dsl.loading import load_text
 
 FACTS = EngineFacts(
     kv_total_tokens=10_000, block_size=16, hash_block_size=16, token_bytes=1024.0, chunk_tokens=512, can_preserve=True
