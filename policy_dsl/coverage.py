@@ -6,27 +6,22 @@ that it takes is noted. `admit` and limits are left out: no expectation of the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 from policy_dsl import ir
-from policy_dsl.codegen.places import Places
 from policy_dsl.codegen.scalar import decision_roots
 from policy_dsl.codegen.texts import TextTable
-from policy_dsl.compiled import CompiledPolicy
 from policy_dsl.decisions import CALL_IS_LIKELY
 from policy_dsl.diagnostics.model import Span
 from policy_dsl.interpret import evaluate, label
 from policy_dsl.loading import Loaded
-from policy_dsl.scalar_rules import Keys, ScalarRules
 from policy_dsl.testing import TestResult, run_tests
 from policy_dsl.types import Handling
-from policy_dsl.verdict import Verdict, cheapest
+from policy_dsl.verdict import cheapest
+from policy_dsl.watching import Values, Watched
 
-Values = Mapping[str, float | bool | str]
-Asked = Callable[[str, Values, Values, object], None]  # rule, row, engine, answer
 _WORDS = ("rank", "on call", "while paused", "yield", "victim", "promote", "class")
 _PRELUDE = "<prelude>"
 Branch = TypeVar("Branch", ir.Node, ir.Decision)
@@ -65,7 +60,7 @@ def run_covered(loaded: Loaded) -> tuple[tuple[TestResult, ...], Coverage]:
     policy = loaded.policy
     trace = _Trace(policy, {_head(s.text): s.origin for s in loaded.flat})
     params = {p.name: p.default for p in policy.params}
-    results = run_tests(loaded, _Watched(loaded, params, TextTable(), trace))
+    results = run_tests(loaded, Watched(loaded, params, TextTable(), trace.follow))
     return results, Coverage(_in_order(trace.all()), frozenset(trace.reached))
 
 
@@ -78,66 +73,6 @@ def _head(text: str) -> str:
 
 def _in_order(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda p: (p.path, p.line, p.column, p.what)))
-
-
-# --- listening
-
-
-class _Watched(CompiledPolicy):
-    """A policy that tells *trace* what it is asked."""
-
-    def __init__(self, loaded: Loaded, params: Mapping[str, float], texts: TextTable, trace: _Trace) -> None:
-        assert loaded.policy is not None
-        super().__init__(loaded.policy, loaded.source, params, texts)
-        self._loaded, self._trace = loaded, trace
-
-    def with_params(self, params: Mapping[str, float]) -> CompiledPolicy:
-        return _Watched(self._loaded, {**self.params, **params}, self._texts, self._trace)
-
-    @cached_property
-    def scalar(self) -> ScalarRules:
-        def asked(rule: str, row: Values, engine: Values, answer: object) -> None:
-            self._trace.follow(rule, row, engine, self.params, answer)
-
-        return _WatchedRules(self, asked)
-
-
-class _WatchedRules(ScalarRules):
-    def __init__(self, policy: CompiledPolicy, asked: Asked) -> None:
-        super().__init__(policy._rules, Places(policy._source), policy.hint_infos, policy.classes)
-        self._asked = asked
-        self.rank = self._keys("rank", self.rank)
-        self.promote_by = self._keys("by", self.promote_by)
-        self.yield_keys = self._keys("yield", self.yield_keys)
-        self.victim_keys = self._keys("victim", self.victim_keys)
-        inner = self.on_call
-
-        def on_call(row: Values, engine: Mapping[str, float | bool]) -> Verdict:
-            asked("on call", row, engine, None)
-            return inner(row, engine)
-
-        self.on_call = on_call
-
-    def _keys(self, rule: str, inner: Callable[..., Keys]) -> Callable[..., Keys]:
-        def keys(row: Values, engine: Values) -> Keys:
-            self._asked(rule, row, engine, None)
-            return inner(row, engine)
-
-        return keys
-
-    def promote(self, row: Values, engine: Mapping[str, float | bool]) -> bool:
-        answer = super().promote(row, engine)
-        self._asked("promote", row, engine, answer)
-        return answer
-
-    def paused(self, row: Values, engine: Mapping[str, float | bool]) -> Verdict:
-        self._asked("while paused", row, engine, None)
-        return super().paused(row, engine)
-
-    def class_of(self, row: Values) -> str:
-        name = super().class_of(row)
-        self._asked("class", row, {}, name)
-        return name
 
 
 # --- following
