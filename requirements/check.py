@@ -42,7 +42,10 @@ def pins(lock: Path) -> dict[str, str]:
 
 def problems() -> Iterator[str]:
     """One sentence for each pin that isn't installed as written and each requirement that isn't met."""
-    installed = {canonicalize_name(d.name): d for d in distributions()}
+    # What comes first on the path is what is imported: setuptools appends older copies of its own when it is loaded.
+    installed: dict[str, Distribution] = {}
+    for distribution in distributions():
+        installed.setdefault(canonicalize_name(distribution.name), distribution)
     for lock in LOCKS:
         for name, version in pins(lock).items():
             got = installed.get(name)
