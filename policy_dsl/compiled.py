@@ -62,7 +62,8 @@ class CompiledPolicy:
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
     *engine_keys*: signals of the engine that any rule reads.
-    *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running").
+    *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
+    limit that is shared out has words of its own ("limit pinned ... by").
     *revision*: 12 hex digits that change with what the policy is made of (tests and comments are not) and with
     the parameters.
     """
@@ -150,7 +151,8 @@ def _statements(policy: ir.Policy) -> tuple[str, ...]:
         "victim": bool(policy.victim), "admit": policy.admit is not None, "promote": policy.promote is not None,
         "class": bool(policy.classes),
     }  # fmt: skip
-    return (*(word for word, there in stated.items() if there), *(f"limit {limit.name}" for limit in policy.limits))
+    limits = (f"limit {limit.name} ... by" if limit.by else f"limit {limit.name}" for limit in policy.limits)
+    return (*(word for word, there in stated.items() if there), *limits)
 
 
 def _asks_again(decision: ir.Decision) -> bool:

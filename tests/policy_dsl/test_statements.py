@@ -267,11 +267,12 @@ def test_a_budget_is_seconds_at_so_many_requests() -> None:
 def test_the_statements_of_a_policy() -> None:
     rules = compiled(
         "on call at arrival preserve\nwhile paused every 1s again\nyield call.elapsed\nvictim request.arrival\n"
-        "admit when true\npromote when false\nclass a { x: 1 }\nlimit running <= 3"
+        "admit when true\npromote when false\nclass a { x: 1 }\nlimit running <= 3\nlimit host <= 9% by call.elapsed"
     )
     assert rules.on_call_at_arrival
     assert rules.statements == (
         "rank", "on call at arrival", "while paused", "yield", "victim", "admit", "promote", "class", "limit running",
+        "limit host ... by",
     )  # fmt: skip
     plain = compiled("rank request.arrival")
     assert (plain.statements, plain.on_call_at_arrival) == (("rank", "on call"), False)

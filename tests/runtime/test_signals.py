@@ -110,6 +110,7 @@ STATEMENTS = {
     "class": "class rest { weight: 1 }",
     "limit running": "limit running <= 3",
     "limit host": "limit host <= 80%",
+    "limit pinned ... by": "limit pinned <= 80% by highest call.elapsed",
 }
 
 
