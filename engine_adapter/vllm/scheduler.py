@@ -29,6 +29,8 @@ from engine_adapter.vllm.queue import RankedQueue
 
 # One step in this many is measured for the cost model: enough to follow a change within seconds.
 SAMPLE_EVERY = 4
+# A turn that ended so was not answered: whatever it announced, nobody comes back from its call.
+_CUT_OFF = (RequestStatus.FINISHED_ABORTED, RequestStatus.FINISHED_ERROR)
 
 
 # The mix-in stands before either of vLLM's schedulers; for the type checker it is one.
@@ -88,7 +90,7 @@ class LampsMixin(_Base):
                 id=request.request_id,
                 output_tokens=request.num_output_tokens,
                 context_tokens=request.num_tokens,
-                aborted=request.status is RequestStatus.FINISHED_ABORTED,
+                aborted=request.status in _CUT_OFF,
                 hashes=request.block_hashes,
             ),
             hold=lambda: internals.hold_blocks(self, request),

@@ -13,14 +13,18 @@ from starlette.requests import Request
 
 from engine_adapter.vllm.api import verdicts as verdicts_module
 from engine_adapter.vllm.api.layer import Layer
-from engine_adapter.vllm.api.marks import announced_call, mark, offers_call, steer
-from engine_adapter.vllm.api.outcome import ChatReader, CompletionReader, Outcome, ResponsesReader
+from engine_adapter.vllm.api.marks import mark, offers_call, steer
+from engine_adapter.vllm.api.outcome import ChatReader, Outcome, ResponsesReader
 from engine_adapter.vllm.api.routes import Keys, finite
 from engine_adapter.vllm.api.verdicts import Verdicts
 
 
 def request(**fields: Any) -> Any:
     return SimpleNamespace(**{"vllm_xargs": None, "session_id": None, "tools": None, "tool_choice": None} | fields)
+
+
+def offering(**fields: Any) -> Any:
+    return request(tools=[{"function": {"name": "f"}}], **fields)
 
 
 def event(delta: dict[str, Any], finish: str | None = None, index: int = 0) -> str:
@@ -83,21 +87,6 @@ def test_a_turn_may_call_where_tools_are_offered_and_allowed(tools: list[int], c
     assert offers_call(request(tools=tools, tool_choice=choice)) is wanted
 
 
-@pytest.mark.parametrize(
-    ("hints", "wanted"),
-    [
-        ({"lamps_call_tool": "search"}, "search"),
-        ({"lamps_call_tool": "search", "lamps_call_chance": 0.5}, "search"),
-        ({"lamps_call_tool": "search", "lamps_call_chance": 0.4}, None),
-        ({"lamps_call_tool": "search", "lamps_call_chance": "often"}, "search"),
-        ({"lamps_call_tool": 3}, None),
-        (None, None),
-    ],
-)
-def test_a_completion_announces_a_call(hints: dict[str, Any] | None, wanted: str | None) -> None:
-    assert announced_call(request(vllm_xargs=hints)) == wanted
-
-
 def test_a_streamed_call_is_told_by_its_last_piece() -> None:
     reader = ChatReader(1)
     assert reader.chunk(event({"role": "assistant", "content": ""})) is None
@@ -145,14 +134,6 @@ def test_whole_chat_answers() -> None:
     assert ChatReader(1).whole(SimpleNamespace(error="no")) == Outcome("gone")
 
 
-def test_a_streamed_completion_is_told_at_its_end() -> None:
-    reader = CompletionReader("search")
-    assert reader.chunk('data: {"choices":[{"finish_reason":null}]}\n\n') is None
-    assert reader.chunk('data: {"choices":[{"finish_reason":"length"}]}\n\n') is None
-    assert reader.chunk("data: [DONE]\n\n") == Outcome("call", ("search",))
-    assert CompletionReader(None).chunk("data: [DONE]\n\n") is None  # an error and the end: nothing was answered
-
-
 def test_responses_answers() -> None:
     item = SimpleNamespace(type="function_call", name="f")
     assert ResponsesReader().whole(SimpleNamespace(output=[item], status="completed")) == Outcome("call", ("f",))
@@ -192,7 +173,7 @@ async def test_a_stream_passes_unchanged_and_is_told_before_its_last_piece_is_re
     async def handler(request: Any, raw_request: Any) -> Any:
         return pieces(*events)
 
-    asked = request()
+    asked = offering()
     stream = await Layer(told).chat(handler)(asked, None)
     assert await anext(stream) == events[0]
     assert await anext(stream) == events[1]
@@ -202,13 +183,31 @@ async def test_a_stream_passes_unchanged_and_is_told_before_its_last_piece_is_re
     assert told.turns == [asked.vllm_xargs["lamps_turn"]]
 
 
+async def test_an_answer_that_cannot_call_passes_unwatched() -> None:
+    told = Told()
+    stream = pieces(event({"content": "a"}), fail=RuntimeError("broken"))
+
+    async def handler(request: Any, raw_request: Any) -> Any:
+        return stream
+
+    layer = Layer(told)
+    asked = [request(), offering(tool_choice="none"), request(vllm_xargs={"lamps_call_tool": "search"})]
+    for wrap, ask in zip((layer.chat, layer.responses, layer.completion), asked, strict=True):
+        assert await wrap(handler)(ask, None) is stream
+    assert [ask.vllm_xargs["lamps_may_call"] for ask in asked] == [0, 0, 0]
+    assert len({ask.vllm_xargs["lamps_turn"] for ask in asked}) == 3
+    with pytest.raises(RuntimeError):
+        await collect(stream)
+    assert told.outcomes == []
+
+
 async def test_a_stream_that_is_left_is_gone_and_closed() -> None:
     told, inner = Told(), pieces(event({"content": "a"}), event({"content": "b"}))
 
     async def handler(request: Any, raw_request: Any) -> Any:
         return inner
 
-    stream = await Layer(told).chat(handler)(request(), None)
+    stream = await Layer(told).chat(handler)(offering(), None)
     await anext(stream)
     await stream.aclose()
     assert told.outcomes == [Outcome("gone")]
@@ -226,9 +225,9 @@ async def test_a_failure_is_passed_on_and_told(failure: BaseException) -> None:
         return pieces(event({"content": "a"}), fail=failure)
 
     with pytest.raises(type(failure)):
-        await Layer(told).chat(handler)(request(), None)
+        await Layer(told).chat(handler)(offering(), None)
     with pytest.raises(type(failure)):
-        await collect(await Layer(told).chat(streaming)(request(), None))
+        await collect(await Layer(told).chat(streaming)(offering(), None))
     assert told.outcomes == [Outcome("gone"), Outcome("gone")]
 
 

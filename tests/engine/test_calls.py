@@ -1,4 +1,4 @@
-"""How a turn ended, seen by the API server and told to the scheduler: once for each turn, whatever happens."""
+"""How a turn ended: told once by the API server where a tool was offered, seen by the engine itself where none was."""
 
 from __future__ import annotations
 
@@ -50,9 +50,11 @@ def test_the_session_is_paused_on_what_the_answer_calls(
 ) -> None:
     session, before = f"{kind}-{stream}", server.counters()
     chat(server, session, stream=stream, **options)
+    watched = kind not in {"none", "plain"}
     ending = "verdicts.end" if tool == "user" else "verdicts.call"
-    assert until(lambda: grown(server, before, ending)) == 1
-    assert grown(server, before, "verdicts_sent") == 1
+    assert until(lambda: grown(server, before, "turns")) == 1
+    assert until(lambda: grown(server, before, ending) == watched)
+    assert grown(server, before, "verdicts_sent") == watched
     paused = server.paused(session)
     assert paused is not None
     assert paused.tool == tool
@@ -70,28 +72,34 @@ def test_a_stream_brings_the_same_call_as_an_answer_in_one_piece(server: Server)
 
 def test_several_choices_are_one_turn_with_one_verdict(server: Server) -> None:
     before = server.counters()
-    assert len(chat(server, "choices", n=2, temperature=1)) == 2
+    assert len(chat(server, "choices", n=2, temperature=1, tools=[WEATHER])) == 2
     assert grown(server, before, "verdicts_sent") == 1
 
 
-def test_a_client_that_leaves_a_stream_is_gone(server: Server) -> None:
-    before = server.counters()
-    body = {"model": "smollm2", "messages": QUESTION, "max_tokens": 800, "stream": True, "ignore_eos": True}
+LONG = {"model": "smollm2", "messages": QUESTION, "max_tokens": 800, "ignore_eos": True}
+
+
+@pytest.mark.parametrize("tools", [[WEATHER], None], ids=["tools", "no-tools"])
+def test_a_client_that_leaves_a_stream_is_gone(server: Server, tools: list[Any] | None) -> None:
+    before, session = server.counters(), f"left-stream-{bool(tools)}"
+    body = LONG | {"tools": tools, "stream": True, "session_id": session}
     with server.http() as http, http.stream("POST", "/v1/chat/completions", json=body) as answer:
         next(answer.iter_lines())
-    assert until(lambda: grown(server, before, "verdicts.gone")) == 1
+    assert until(lambda: grown(server, before, "verdicts.gone") == bool(tools))
     assert until(lambda: not server.status().engines[0].running)
+    assert server.paused(session) is None
 
 
-def test_a_client_that_leaves_before_the_answer_is_gone(server: Server) -> None:
+@pytest.mark.parametrize("tools", [[WEATHER], None], ids=["tools", "no-tools"])
+def test_a_client_that_leaves_before_the_answer_is_gone(server: Server, tools: list[Any] | None) -> None:
     import httpx
 
-    before = server.counters()
-    body = {"model": "smollm2", "messages": QUESTION, "max_tokens": 800, "ignore_eos": True}
+    before, session = server.counters(), f"left-early-{bool(tools)}"
     with server.http() as http, pytest.raises(httpx.ReadTimeout):
-        http.post("/v1/chat/completions", json=body, timeout=1.0)
-    assert until(lambda: grown(server, before, "verdicts.gone")) == 1
+        http.post("/v1/chat/completions", json=LONG | {"tools": tools, "session_id": session}, timeout=1.0)
+    assert until(lambda: grown(server, before, "verdicts.gone") == bool(tools))
     assert until(lambda: not server.status().engines[0].running)
+    assert server.paused(session) is None
 
 
 def test_a_refused_request_leaves_nothing_behind(server: Server) -> None:
@@ -132,9 +140,9 @@ def test_session_and_tenant_are_read_from_headers(server: Server) -> None:
 
 def test_a_client_cannot_forge_our_own_marks(server: Server) -> None:
     before = server.counters()
-    hints = {"lamps_turn": "forged", "lamps_may_call": 1, "session_id": "forger"}
-    chat(server, "forger", vllm_xargs=hints)
-    assert grown(server, before, "verdicts.end") == 1  # a forged turn id would leave the verdict without its turn
+    hints = {"lamps_turn": "forged", "lamps_may_call": 0, "session_id": "forger"}
+    chat(server, "forger", vllm_xargs=hints, tools=[WEATHER], tool_choice=NAMED)
+    assert grown(server, before, "verdicts.call") == 1  # a forged turn id would leave the verdict without its turn
     paused = server.paused("forger")
     assert paused is not None and paused.handling != "provisional"
 

@@ -53,11 +53,12 @@ def test_latencies_are_those_of_the_server_and_the_tools(trace_file: Path) -> No
         result = run_bench(BenchConfig(fake.url, load_trace(trace_file), Load(rate=100, gap_scale=2)))
     figures = summarize(result)
     assert (figures.sessions, figures.finished, figures.failed) == (10, 10, 0)
-    # Two turns whose last token comes after 0.2 s, and a call of 0.05 s, twice as long; machines stutter upwards only.
-    assert 0.5 <= figures.end_to_end_s.p50 < 0.8
+    # Two turns whose first token comes after 0.1 s and the last after 0.2 s, and a call of 0.05 s, twice as long.
+    # A busy machine adds to each and takes nothing away, so parts are compared with what they are parts of.
+    assert figures.end_to_end_s.p50 >= 0.5
     assert figures.end_to_end_s.mean - figures.without_tools_s.mean == pytest.approx(0.1)
-    assert 0.1 <= figures.ttft_session_s.p50 < 0.25
-    assert 0.1 <= figures.ttft_turn_s.p50 < 0.25
+    for ttft_s in (figures.ttft_session_s, figures.ttft_turn_s):
+        assert 0.1 <= ttft_s.p50 <= figures.without_tools_s.p50 - 0.3
     assert (figures.prompt_tokens, figures.output_tokens) == (750, 120)
     assert figures.cached_tokens == 20 * 7
     assert result.counters == {"preemptions": 40.0, "prefix_cache_queries": 200.0, "prefix_cache_hits": 100.0}

@@ -50,16 +50,3 @@ def steer(request: Any, raw_request: Any, engines: int) -> None:
 def offers_call(request: Any) -> bool:
     """Whether the turn may end in a tool call: tools are offered and the client doesn't forbid their use."""
     return bool(getattr(request, "tools", None)) and getattr(request, "tool_choice", None) != "none"
-
-
-def announced_call(request: Any) -> str | None:
-    """The tool that a completion's client says it will call after this turn, or None.
-
-    /v1/completions has no tools: there `lamps_call_tool` announces the call, unless `lamps_call_chance` is below 0.5.
-    """
-    hints: Mapping[str, Any] = getattr(request, "vllm_xargs", None) or {}
-    tool, chance = hints.get("lamps_call_tool"), hints.get("lamps_call_chance")
-    if not isinstance(tool, str) or not tool:
-        return None
-    unlikely = isinstance(chance, int | float) and chance < 0.5
-    return None if unlikely else tool

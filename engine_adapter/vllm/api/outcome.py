@@ -80,24 +80,6 @@ class ChatReader:
         return ended(tuple(self._names[key] for key in sorted(self._names)))
 
 
-class CompletionReader:
-    """Plain completions, of one prompt or many. *announced*: the tool that the client said it will call."""
-
-    def __init__(self, announced: str | None) -> None:
-        self._outcome = ended((announced,) if announced else ())
-        self._finished = False
-
-    def whole(self, answer: Any) -> Outcome | None:
-        return self._outcome if getattr(answer, "choices", None) else GONE
-
-    def chunk(self, piece: Any) -> Outcome | None:
-        self._finished = self._finished or '"finish_reason":"' in piece
-        return self._outcome if self._finished and piece.startswith("data: [DONE]") else None
-
-    def cut(self) -> Outcome:
-        return self._outcome if self._finished else GONE
-
-
 class ResponsesReader:
     """The Responses API: items of type `function_call` in the output, events when streamed.
 
