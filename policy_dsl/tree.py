@@ -25,6 +25,7 @@ class ToNodes(Transformer_NonRecursive[Token, Any]):
     def __init__(self, source: Source) -> None:
         super().__init__()
         self._source = source
+        self._grouped: dict[int, tuple[nodes.Expr, Span]] = {}  # by id: an operand and where its parentheses stand
 
     def _span(self, meta: Meta) -> Span:
         return Span(self._source, meta.line, meta.column, meta.end_line, meta.end_column)
@@ -179,9 +180,18 @@ class ToNodes(Transformer_NonRecursive[Token, Any]):
         """`a - b + c` is `(a - b) + c`."""
         left = parts[0]
         for op, right in zip(parts[1::2], parts[2::2], strict=True):
-            a, b = left.span, right.span
+            a, b = self._extent(left), self._extent(right)
             left = nodes.Infix(Span(self._source, a.line, a.column, b.end_line, b.end_column), str(op), left, right)
         return left  # type: ignore[no-any-return]
+
+    def _extent(self, operand: nodes.Expr) -> Span:
+        """The span with the parentheses around it."""
+        _, span = self._grouped.get(id(operand), (operand, operand.span))
+        return span
+
+    def grouped(self, meta: Meta, c: Children) -> nodes.Expr:
+        self._grouped[id(c[0])] = (c[0], self._span(meta))
+        return c[0]  # type: ignore[no-any-return]
 
     def comparison(self, meta: Meta, c: Children) -> nodes.Expr:
         return self._chain(c)

@@ -122,6 +122,33 @@ def test_precedence(text: str, tree: str) -> None:
     assert shape(let.value) == tree
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a * (b + c)", "(a + b) * c", "(a) + (b) - (c)", "((a)) < ((b + 1))", "a and not (b or (c))", "(a) ^ (b)", "-(a)"],
+)
+def test_the_span_of_an_operation_holds_its_parentheses(text: str) -> None:
+    let = only(f"let x = {text} # (")
+    assert isinstance(let, nodes.LetStatement)
+    assert let.value.span.text == text
+
+
+def test_parentheses_belong_to_what_is_around_them() -> None:
+    let = only("let x = (a - (b)) * (c)")
+    assert isinstance(let, nodes.LetStatement) and isinstance(let.value, nodes.Infix)
+    left, right = let.value.left, let.value.right
+    assert isinstance(left, nodes.Infix)
+    assert [e.span.text for e in (left, left.right, right)] == ["a - (b)", "b", "c"]
+
+
+def test_every_part_of_a_statement_has_its_place() -> None:
+    limit = only("limit a.running <= (1 + b) * (c) by highest (call.elapsed + 1s), (d)")
+    assert isinstance(limit, nodes.LimitStatement)
+    parts = (limit.name, limit.bound, *limit.by, *(k.expr for k in limit.by))
+    assert [p.span.text for p in parts] == [
+        "a.running", "(1 + b) * (c)", "highest (call.elapsed + 1s)", "(d)", "call.elapsed + 1s", "d",
+    ]  # fmt: skip
+
+
 def test_spans_cover_what_was_written_parentheses_and_all() -> None:
     let = only("let x = min(1, (2 + 3))")
     assert isinstance(let, nodes.LetStatement) and isinstance(let.value, nodes.Apply)
