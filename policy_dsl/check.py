@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from policy_dsl import classes, decisions, definitions, ir, nodes, rules
 from policy_dsl.check_tests import check_test
+from policy_dsl.composition import slot
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Label, Source, Span
 from policy_dsl.elaborate import Elaborator, TooLarge
@@ -101,7 +102,7 @@ class _Checker:
             title.name.name, title.title, params, rank or (by_arrival,), decision, promote, limits, handling,
             at_arrival=on_call is not None and on_call.at_arrival, paused=paused, yields=yields or (),
             victim=victim or (), admit=admit, classes=made, hints=hints, budget=budget,
-            flat="\n".join(s.text for s in self.flat),
+            flat="\n".join(s.text for s in self.flat), stated=_stated(self.statements),
         )  # fmt: skip
 
     def _all(self, kind: type[S]) -> list[S]:
@@ -189,3 +190,9 @@ class _Checker:
                 test = check_test(self.el, s, env)
                 if test is not None:
                     yield test
+
+
+def _stated(statements: Statements) -> dict[str, Span]:
+    """Where each rule stands, by its words."""
+    found = {slot(s): s.span for s in statements if slot(s)}
+    return found | {f"class {s.name.name}": s.span for s in statements if isinstance(s, nodes.ClassStatement)}

@@ -97,7 +97,7 @@ class CompiledPolicy:
     @cached_property
     def scalar(self) -> ScalarRules:
         """Answers for one request at a time."""
-        return ScalarRules(self._rules, Places(self._source), self.hint_infos, self.classes)
+        return ScalarRules(self._rules, Places(self._source, self._policy.stated), self.hint_infos, self.classes)
 
     @cached_property
     def batch(self) -> BatchRules:
@@ -105,7 +105,7 @@ class CompiledPolicy:
         from policy_dsl.codegen.batch import BatchRules
 
         rules = self._rules
-        return BatchRules(rules.rank, rules.promote, rules.by, Places(self._source), self._texts)
+        return BatchRules(rules.rank, rules.promote, rules.by, Places(self._source, self._policy.stated), self._texts)
 
 
 def _grants(decision: ir.Decision) -> frozenset[str]:

@@ -10,7 +10,7 @@ integer code of a `TextTable` in columns), and the codes of `types.Handling`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from policy_dsl.diagnostics.model import Span
@@ -227,7 +227,8 @@ class Policy:
 
     Rules about waiting and running rows read `handling` as foreseen. `paused`, `yields` and the `by` of limits
     are asked about paused sessions: there it is what is in force (the hidden signal `call.handling`).
-    *flat* is the text that the policy is made of, inherited statements included, tests not.
+    *flat* is the text that the policy is made of, inherited statements included, tests not. *stated*: where each rule
+    stands, by its words ("while paused", "limit pinned", "class batch"): inherited ones are in other files.
     """
 
     name: str
@@ -247,6 +248,7 @@ class Policy:
     hints: tuple[HintInfo, ...] = ()
     budget: Budget | None = None
     flat: str = ""
+    stated: Mapping[str, Span] = field(default_factory=dict)
 
 
 def children(node: Node) -> Iterator[Node]:

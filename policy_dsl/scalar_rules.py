@@ -31,22 +31,26 @@ class ScalarRules:
         hints: Sequence[ir.HintInfo] = (),
         classes: Mapping[str, Mapping[str, Value]] | None = None,
     ) -> None:
-        module = Module(places)
-        add_values(module, "rank", rules.rank)
-        add_values(module, "promote", () if rules.promote is None else (rules.promote,))
-        add_values(module, "promote_by", rules.by)
-        add_values(module, "handling", (rules.handling,))
-        add_values(module, "yields", rules.yields)
-        add_values(module, "victim", rules.victim)
-        add_values(module, "admit", () if rules.admit is None else (rules.admit,))
-        add_decision(module, "on_call", rules.on_call)
+        module = Module()
+
+        def values(rule: str, function: str, roots: Sequence[ir.Node]) -> None:
+            add_values(module, places.of(rule), function, roots)
+
+        values("rank", "rank", rules.rank)
+        values("promote", "promote", () if rules.promote is None else (rules.promote,))
+        values("promote", "promote_by", rules.by)
+        values("on call", "handling", (rules.handling,))
+        values("yield", "yields", rules.yields)
+        values("victim", "victim", rules.victim)
+        values("admit", "admit", () if rules.admit is None else (rules.admit,))
+        add_decision(module, places.of("on call"), "on_call", rules.on_call)
         if rules.paused is not None:
-            add_decision(module, "paused", rules.paused)
-        for i, (_, when) in enumerate(rules.classes):
-            add_values(module, f"class_{i}", () if when is None else (when,))
+            add_decision(module, places.of("while paused"), "paused", rules.paused)
+        for i, (name, when) in enumerate(rules.classes):
+            values(f"class {name}", f"class_{i}", () if when is None else (when,))
         for i, limit in enumerate(rules.limits):
-            add_values(module, f"limit_{i}", (limit.bound,))
-            add_values(module, f"limit_by_{i}", limit.by)
+            values(f"limit {limit.name}", f"limit_{i}", (limit.bound,))
+            values(f"limit {limit.name}", f"limit_by_{i}", limit.by)
         functions = module.compile()
         self._promote, self._handling, self._admit = functions["promote"], functions["handling"], functions["admit"]
         self._paused: Callable[[Row, Engine], Verdict] | None = functions.get("paused")

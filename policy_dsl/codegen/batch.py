@@ -109,10 +109,11 @@ class BatchRules:
         plan = Plan([*rank, *([] if promote is None else [promote]), *by])
         asked, rest = plan.step[: len(rank)], plan.step[len(rank) :]
         self.texts = texts
-        self._hoist = Program(emit(plan.hoisted, places, texts))
-        self._rank = Program(emit(asked, places, texts))
-        self._promote = None if promote is None else Program(emit(rest[:1], places, texts))
-        self._by = Program(emit(rest[len(rest) - len(by) :], places, texts))
+        ranked, promoted = places.of("rank"), places.of("promote")
+        self._hoist = Program(emit(plan.hoisted, ranked, texts))  # one function, so of one file: mostly of `rank`
+        self._rank = Program(emit(asked, ranked, texts))
+        self._promote = None if promote is None else Program(emit(rest[:1], promoted, texts))
+        self._by = Program(emit(rest[len(rest) - len(by) :], promoted, texts))
         steps = [self._rank, self._by, *([] if self._promote is None else [self._promote])]
         self.hoisted_keys = frozenset(k for k in self._hoist.inputs if isinstance(k, str))
         self.step_keys = frozenset(k for p in steps for k in p.inputs if isinstance(k, str)) | {"request.arrival"}

@@ -97,8 +97,8 @@ class _Emitter:
         self._reach = reaches(roots)
         self._rows = [n for n in self._order if self._reach[id(n)].per_row]
         self._left = Counter(id(c) for n in self._rows for c in children(n))
-        self._module = Module(places, GLOBALS)
-        self._body = Module(places, SCOPE)
+        self._module = Module(GLOBALS)
+        self._body = Module(SCOPE)
         self._buffers = _Buffers()
         self._names: dict[int, str] = {}
         self._inputs: dict[str | int, Node] = {}
@@ -113,7 +113,8 @@ class _Emitter:
         for node in self._rows:
             self._emit(node)
         made = _Scalars(self._places, self._scalars, self._table, self._module)
-        self._module.add("scalars", ("engine",), [*made.statements, ast.Return(pack([made[s] for s in self._scalars]))])
+        given = ast.Return(pack([made[s] for s in self._scalars]))
+        self._module.add(self._places, "scalars", ("engine",), [*made.statements, given])
         buffers = [f"{k}{i}" for k, count in self._buffers.counts.items() for i in range(count)]
         opening = [
             _unpack([self._names[id(n)] for n in self._inputs.values()], "columns"),
@@ -121,7 +122,8 @@ class _Emitter:
             _unpack(buffers, "buffers"),
             _unpack([self._names[id(r)] for r in self._results], "results"),
         ]
-        self._body.add("body", ("columns", "scalars", "buffers", "results", "masks"), [*opening, *self._statements])
+        parameters = ("columns", "scalars", "buffers", "results", "masks")
+        self._body.add(self._places, "body", parameters, [*opening, *self._statements])
         return Kernel(
             self._module.compile()["scalars"],
             self._body.compile()["body"],

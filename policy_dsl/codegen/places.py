@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from policy_dsl.diagnostics.model import Source, Span
@@ -13,12 +13,30 @@ _Tree = TypeVar("_Tree", bound=ast.expr | ast.stmt)
 
 
 class Places:
-    """Positions in one source. What was inlined from another (the prelude) stands where it is used."""
+    """Positions in one source. What was inlined from another (the prelude) stands where it is used.
 
-    def __init__(self, source: Source) -> None:
+    *stated*: where rules stand that may be of other files, by their words (`ir.Policy.stated`).
+    """
+
+    def __init__(self, source: Source, stated: Mapping[str, Span] | None = None) -> None:
         self.path = source.path
         self._lines = source.text.split("\n")
         self._start = Span(source, 1, 1, 1, 1)
+        self._stated = stated or {}
+
+    def of(self, rule: str) -> Places:
+        """Positions in the file that states *rule*; what has none there stands at the statement itself."""
+        span = self._stated.get(rule)
+        if span is None:
+            return self
+        found = Places(span.source, self._stated)
+        found._start = span
+        return found
+
+    @property
+    def line(self) -> int:
+        """Where what has no place of its own stands."""
+        return self._start.line
 
     def homes(self, order: Sequence[Node]) -> dict[int, Span]:
         """The span of this source that stands for each node of *order* (operands first), by id."""

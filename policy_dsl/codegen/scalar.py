@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from policy_dsl import catalogue
@@ -19,6 +20,7 @@ from policy_dsl.interpret import label
 from policy_dsl.ir import (
     Act,
     Again,
+    Arm,
     Binary,
     Call,
     Choose,
@@ -151,19 +153,18 @@ class Expressions:
 
 
 class Module:
-    """Functions of one policy, compiled together."""
+    """Functions of one policy, compiled together. Each is of the file that states its rule."""
 
-    def __init__(self, places: Places, scope: Mapping[str, Any] = GLOBALS) -> None:
-        self.places = places
+    def __init__(self, scope: Mapping[str, Any] = GLOBALS) -> None:
         self._scope = dict(scope)
-        self._functions: list[ast.stmt] = []
+        self._functions: dict[str, list[ast.stmt]] = {}  # by path
 
-    def add(self, function: str, parameters: Sequence[str], body: list[ast.stmt]) -> None:
+    def add(self, places: Places, function: str, parameters: Sequence[str], body: list[ast.stmt]) -> None:
         arguments = ast.arguments([], [ast.arg(p) for p in parameters], None, [], [], None, [])
         made = ast.FunctionDef(function, arguments, body, [], None)
-        made.lineno = made.end_lineno = min((s.lineno for s in body if hasattr(s, "lineno")), default=1)
+        made.lineno = made.end_lineno = min((s.lineno for s in body if hasattr(s, "lineno")), default=places.line)
         made.col_offset = made.end_col_offset = 0
-        self._functions.append(made)
+        self._functions.setdefault(places.path, []).append(made)
 
     def constant(self, prefix: str, value: object) -> str:
         """The name under which functions see *value*."""
@@ -172,23 +173,24 @@ class Module:
         return made
 
     def compile(self) -> Mapping[str, Callable[..., Any]]:
-        tree = ast.fix_missing_locations(ast.Module(self._functions, []))
         scope = dict(self._scope)
-        exec(compile(tree, self.places.path, "exec"), scope)
+        for path, functions in self._functions.items():
+            tree = ast.fix_missing_locations(ast.Module(functions, []))
+            exec(compile(tree, path, "exec"), scope)
         return scope
 
 
-def add_values(module: Module, function: str, roots: Sequence[Node]) -> None:
+def add_values(module: Module, places: Places, function: str, roots: Sequence[Node]) -> None:
     """Adds `function(row, engine)`: the values of *roots* as a tuple."""
-    made = Expressions(module.places, roots)
-    module.add(function, ("row", "engine"), [*made.statements, ast.Return(pack([made[r] for r in roots]))])
+    made = Expressions(places, roots)
+    module.add(places, function, ("row", "engine"), [*made.statements, ast.Return(pack([made[r] for r in roots]))])
 
 
-def add_decision(module: Module, function: str, decision: Decision) -> None:
+def add_decision(module: Module, places: Places, function: str, decision: Decision) -> None:
     """Adds `function(row, engine)`: the `Verdict` of *decision*. `again` in it calls the function `on_call`."""
-    made = Expressions(module.places, decision_roots(decision))
-    result = module.places.mark(ast.Return(_decision(module, made, decision)), decision.span)
-    module.add(function, ("row", "engine"), [*made.statements, result])
+    made = Expressions(places, decision_roots(decision))
+    result = places.mark(ast.Return(_Decisions(module, places, made).code(decision)), decision.span)
+    module.add(places, function, ("row", "engine"), [*made.statements, result])
 
 
 def decision_roots(decision: Decision) -> tuple[Node, ...]:
@@ -206,30 +208,40 @@ def decision_roots(decision: Decision) -> tuple[Node, ...]:
             )
 
 
-def _decision(module: Module, made: Expressions, decision: Decision) -> ast.expr:
-    match decision:
-        case Act():
-            return module.places.mark(_act(module, made, decision), decision.span)
-        case Again(span=span):
-            return module.places.mark(call("on_call", name("row"), name("engine")), span)
-        case Choose(test=test, then=then, other=other, span=span):
-            tree = ast.IfExp(made[test], _decision(module, made, then), _decision(module, made, other))
-            return module.places.mark(tree, span)
-        case Pick(arms=arms, span=span):
-            site = module.constant("pick", PickSite(tuple(label(a.act) for a in arms), span.line))
-            rows = []
-            for arm in arms:
-                may = [_allowed(arm.act.holds[0].handling), *([] if arm.when is None else [made[arm.when]])]
-                act = module.places.mark(_act(module, made, arm.act), arm.act.span)
-                rows.append(pack([made[arm.cost], may[0] if len(may) == 1 else ast.BoolOp(ast.And(), may), act]))
-            return module.places.mark(call(site, *rows), span)
+@dataclass(frozen=True, slots=True)
+class _Decisions:
+    """Writes decisions over the expressions *made* of their parts."""
 
+    module: Module
+    places: Places
+    made: Expressions
 
-def _act(module: Module, made: Expressions, act: Act) -> ast.expr:
-    site = module.constant("act", ActSite(tuple(h.handling for h in act.holds), act.span.line))
-    return call(site, *(
-        pack([ast.Constant(None) if h.lasts is None else made[h.lasts], _allowed(h.handling)]) for h in act.holds
-    ))  # fmt: skip
+    def code(self, decision: Decision) -> ast.expr:
+        made, mark = self.made, self.places.mark
+        match decision:
+            case Act():
+                return mark(self._act(decision), decision.span)
+            case Again(span=span):
+                return mark(call("on_call", name("row"), name("engine")), span)
+            case Choose(test=test, then=then, other=other, span=span):
+                return mark(ast.IfExp(made[test], self.code(then), self.code(other)), span)
+            case Pick(arms=arms, span=span):
+                site = self.module.constant("pick", PickSite(tuple(label(a.act) for a in arms), span.line))
+                return mark(call(site, *map(self._arm, arms)), span)
+
+    def _arm(self, arm: Arm) -> ast.expr:
+        """Its cost, whether it may be taken, and its verdict."""
+        may = [_allowed(arm.act.holds[0].handling), *([] if arm.when is None else [self.made[arm.when]])]
+        act = self.places.mark(self._act(arm.act), arm.act.span)
+        return pack([self.made[arm.cost], may[0] if len(may) == 1 else ast.BoolOp(ast.And(), may), act])
+
+    def _act(self, act: Act) -> ast.expr:
+        site = self.module.constant("act", ActSite(tuple(h.handling for h in act.holds), act.span.line))
+        links = (
+            pack([ast.Constant(None) if h.lasts is None else self.made[h.lasts], _allowed(h.handling)])
+            for h in act.holds
+        )
+        return call(site, *links)
 
 
 def _allowed(handling: Handling) -> ast.expr:
