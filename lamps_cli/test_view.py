@@ -78,7 +78,7 @@ def _shown(failure: Failure) -> str:
     from policy_dsl.diagnostics.full import render
     from policy_dsl.diagnostics.model import Diagnostic, Severity
 
-    finding = Diagnostic("expect", Severity.ERROR, failure.message, failure.span)
+    finding = Diagnostic("expect", Severity.ERROR, failure.said, failure.span)
     lines = render(finding, colour=wants_colour()).splitlines()
     width = max((len(name) for name, _ in failure.values), default=0)
     lines += [f"    {name:<{width}}  {value}" for name, value in failure.values]
@@ -94,7 +94,7 @@ def _concise(one: Tested) -> None:
         for failure in result.failures:
             values = "; ".join(f"{name}: {value}" for name, value in failure.values)
             at = f"{failure.span.source.path}:{failure.span.line}:{failure.span.column}"
-            write(f'{at}: FAIL "{result.name}": {failure.message}' + (f" ({values})" if values else ""))
+            write(f'{at}: FAIL "{result.name}": {failure.said}' + (f" ({values})" if values else ""))
 
 
 def said(coverage: Coverage) -> str:
@@ -143,7 +143,7 @@ def as_document(tested: Sequence[Tested], coverage: Coverage | None) -> dict[str
 
 def _test(result: TestResult) -> dict[str, Any]:
     failures = [
-        {"message": f.message, "line": f.span.line, "column": f.span.column, "values": dict(f.values)}
+        {"message": f.message, "at_s": f.at_s, "line": f.span.line, "column": f.span.column, "values": dict(f.values)}
         for f in result.failures
     ]
     return {"name": result.name, "line": result.span.line, "passed": result.passed, "failures": failures}
@@ -169,10 +169,10 @@ def _cases(one: Tested) -> Iterator[str]:
         yield _case(one, "policy", "error", "the policy has errors", "\n".join(map(render, one.errors)))
     for result in one.results:
         lines = [
-            "\n".join([f"line {f.span.line}: {f.message}", *(f"  {name}: {value}" for name, value in f.values)])
+            "\n".join([f"line {f.span.line}: {f.said}", *(f"  {name}: {value}" for name, value in f.values)])
             for f in result.failures
         ]
-        message = result.failures[0].message if result.failures else ""
+        message = result.failures[0].said if result.failures else ""
         yield _case(one, result.name, "failure", message, "\n".join(lines))
 
 

@@ -57,8 +57,9 @@ ROW_GROUPS = ("request", "session", "tenant", "call", "predict", "class", "hint"
 DECLARED = ("class", "hint")
 
 STATISTICS = ("p50", "p90", "p95", "p99", "known")
-# What built-ins over whole distributions read: parameters of a log-normal (sigma 0: a point).
-SHAPE = ("mu", "sigma")
+# What built-ins over whole distributions read: parameters of a log-normal (sigma 0: a point), and what the value is
+# known to exceed, in base units (0 but for the duration of a running call).
+SHAPE = ("mu", "sigma", "after")
 
 _TOK, _S, _STEPS, _N = quantity(TOKEN), quantity(SECOND), quantity(STEP), quantity(NUMBER)
 _R, _E, _T = Changes.REQUEST, Changes.EPOCH, Changes.STEP

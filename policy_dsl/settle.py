@@ -1,12 +1,16 @@
-"""The expressions of a policy made ready to compile: parameters written in, `highest` keys negated."""
+"""The expressions of a policy made ready to compile: parameters written in, `highest` keys negated.
+
+Rules that are asked before a call, all but `on call` (which `again` asks too) and those of paused sessions, see
+predictions of which nothing has run yet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from policy_dsl import ir
-from policy_dsl.codegen.lower import with_params
+from policy_dsl.codegen.lower import rebuild, with_params
 from policy_dsl.limits import limit_of
 from policy_dsl.types import BOOL, INSTANT, Kind, quantity
 from policy_dsl.units import SECOND
@@ -55,8 +59,11 @@ def settle(policy: ir.Policy, params: Mapping[str, float]) -> Rules:
     def one(node: ir.Node) -> ir.Node:
         return with_params((node,), params, builder)[0]
 
-    def keys(given: tuple[ir.Key, ...]) -> Nodes:
-        return tuple(_key(one(k.expr), k.highest, builder) for k in given)
+    def before(node: ir.Node) -> ir.Node:
+        return rebuild((one(node),), builder, lambda n: _exceeded(n, builder))[0]
+
+    def keys(given: tuple[ir.Key, ...], read: Callable[[ir.Node], ir.Node]) -> Nodes:
+        return tuple(_key(read(k.expr), k.highest, builder) for k in given)
 
     def bound(limit: ir.Limit) -> SettledLimit:
         made = one(limit.bound)
@@ -64,24 +71,31 @@ def settle(policy: ir.Policy, params: Mapping[str, float]) -> Rules:
             info = limit_of(limit.name)
             total = builder.read(info.total, quantity(info.unit), limit.span)
             made = builder.node(ir.Binary, quantity(info.unit), limit.span, "*", made, total)
-        return SettledLimit(limit.name, made, keys(limit.by))
+        return SettledLimit(limit.name, made, keys(limit.by, one))
 
     promote, paused = policy.promote, policy.paused
     arrival = builder.read("request.arrival", INSTANT, policy.handling.span)
     return Rules(
-        rank=keys(policy.rank) or (arrival,),
-        promote=None if promote is None else one(promote.when),
-        by=() if promote is None else keys(promote.by),
-        handling=one(policy.handling),
+        rank=keys(policy.rank, before) or (arrival,),
+        promote=None if promote is None else before(promote.when),
+        by=() if promote is None else keys(promote.by, before),
+        handling=before(policy.handling),
         on_call=ir.mapped(policy.on_call, one),
         paused=None if paused is None else ir.mapped(paused.decision, one),
         every=None if paused is None else _every(one(paused.every)),
-        yields=keys(policy.yields),
-        victim=keys(policy.victim),
-        admit=None if policy.admit is None else _or_faulty(one(policy.admit), builder),
+        yields=keys(policy.yields, one),
+        victim=keys(policy.victim, before),
+        admit=None if policy.admit is None else _or_faulty(before(policy.admit), builder),
         classes=tuple((c.name, None if c.when is None else one(c.when)) for c in policy.classes),
         limits=tuple(map(bound, policy.limits)),
     )
+
+
+def _exceeded(node: ir.Node, builder: ir.Builder) -> ir.Node | None:
+    """0 for what a prediction is known to exceed: read of a row whose call does not run yet."""
+    if isinstance(node, ir.Read) and node.key.endswith(".after"):
+        return builder.node(ir.Const, node.type, node.span, 0.0)
+    return None
 
 
 def _key(expr: ir.Node, highest: bool, builder: ir.Builder) -> ir.Node:

@@ -2,15 +2,16 @@
 
 A test describes a few requests and says in which order they run or what a call does to their KV
 cache. The rules are asked through scalar code, at the costs of the catalogue's test profile, so a
-test says the same on every machine. An order must not depend on which request is written first:
-every one is tried both ways round.
+test says the same on every machine. `at` lets time pass (`passing.World`). An order must not depend
+on which request is written first: every one is tried both ways round.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from policy_dsl import nodes
@@ -18,18 +19,28 @@ from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.diagnostics.model import Span
 from policy_dsl.interpret import evaluate
 from policy_dsl.loading import Loaded, load
+from policy_dsl.passing import MOST_ASKINGS, TooManyAskings, World
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Held, Verdict
-from policy_dsl.worlds import Value, declared_values, engine_values, row_values
+from policy_dsl.worlds import Value
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One expectation that does not hold. *values*: what was looked at and what it was."""
+    """One expectation that does not hold. *values*: what was looked at and what it was.
+
+    *at_s*: of what instant of the test it is said; None at its start.
+    """
 
     message: str
     span: Span
     values: tuple[tuple[str, str], ...]
+    at_s: float | None = None
+
+    @property
+    def said(self) -> str:
+        """The message, with the instant it is of."""
+        return self.message if self.at_s is None else f"at {self.at_s:g}s: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +73,45 @@ def run_tests(loaded: Loaded, compiled: CompiledPolicy | None = None) -> tuple[T
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
-    policy: CompiledPolicy
-    engine: Mapping[str, Value]
-    rows: Mapping[str, Mapping[str, Value]]
+class _Moment:
+    """What is given and expected at one instant. *at*: the step that names it; None at the start."""
+
+    at: nodes.At | None
+    givens: tuple[nodes.Given, ...]
+    expected: tuple[nodes.CheckedStep, ...]
+
+
+def _moments(test: nodes.Test) -> list[_Moment]:
+    made: list[_Moment] = []
+    starts = [0, *(i for i, step in enumerate(test.steps) if isinstance(step, nodes.At)), len(test.steps)]
+    for start, end in pairwise(starts):
+        steps = test.steps[start:end]
+        at = steps[0] if steps and isinstance(steps[0], nodes.At) else None
+        givens = tuple(s for s in steps if isinstance(s, nodes.Given))
+        made.append(_Moment(at, givens, tuple(s for s in steps if not isinstance(s, nodes.Given | nodes.At))))
+    return made
 
 
 def _run(test: nodes.Test, plain: CompiledPolicy) -> TestResult:
-    givens = [s for s in test.steps if isinstance(s, nodes.Given)]
-    fields = [f for g in givens if g.name is None for f in g.fields]
+    first, *later = _moments(test)
+    fields = [f for g in first.givens if g.name is None for f in g.fields]
     params = {f.path: f.value for f in fields if "." not in f.path and isinstance(f.value, float)}
-    engine = engine_values(fields)
-    names = dict.fromkeys(g.name for g in givens if g.name is not None)
-    policy = plain.with_params(params) if params else plain
-    rows = {name: _row([g for g in givens if g.name == name], engine, policy) for name in names}
-    world = _World(policy, engine, rows)
-    checks = (_check(step, world) for step in test.steps if not isinstance(step, nodes.Given))
-    return TestResult(test.name, test.span, tuple(f for f in checks if f is not None))
+    world = World(plain.with_params(params) if params else plain, first.givens)
+    failures = [_check(step, world) for step in first.expected]
+    for moment in later:
+        assert moment.at is not None
+        try:
+            world.move(moment.at.time_s, [f for g in moment.givens for f in g.fields])
+        except TooManyAskings:
+            message = f"the way there takes more than {MOST_ASKINGS} steps: give a longer `engine.step_time`"
+            failures.append(Failure(message, moment.at.span, ()))
+            break
+        found = (_check(step, world) for step in moment.expected)
+        failures += [None if f is None else replace(f, at_s=moment.at.time_s) for f in found]
+    return TestResult(test.name, test.span, tuple(f for f in failures if f is not None))
 
 
-def _row(givens: Sequence[nodes.Given], engine: Mapping[str, Value], policy: CompiledPolicy) -> dict[str, Value]:
-    """All values of a request or session; of a session, also what `on call` put in force."""
-    fields = [f for g in givens for f in g.fields]
-    row = row_values(fields, engine)
-    row |= declared_values(fields, row, policy)
-    if any(g.paused for g in givens):
-        row["call.handling"] = float(policy.scalar.on_call(row, engine).holds[0][0])  # type: ignore[arg-type]
-    return row
-
-
-def _check(step: nodes.CheckedStep, world: _World) -> Failure | None:
+def _check(step: nodes.CheckedStep, world: World) -> Failure | None:
     match step:
         case nodes.ExpectRank(names=names, span=span, rule="rank"):
             return _check_rank(names, span, world)
@@ -105,10 +125,14 @@ def _check(step: nodes.CheckedStep, world: _World) -> Failure | None:
         case nodes.ExpectTrue():
             return _check_true(step, world)
         case _:
-            return Failure("time does not pass in this version: describe the session as it is then", step.span, ())
+            raise TypeError(f"nothing to check in {type(step).__name__}")
 
 
-def _check_rank(names: tuple[str, ...], span: Span, world: _World) -> Failure | None:
+def _check_rank(names: tuple[str, ...], span: Span, world: World) -> Failure | None:
+    absent = [name for name in names if world.at_s and world.arrives_s(name) > world.at_s]
+    if absent:
+        values = tuple((name, f"arrives at {world.arrives_s(name):g}s") for name in absent)
+        return Failure(f"not here yet: {', '.join(absent)}", span, values)
     written = [name for name in world.rows if name in names]
     found, turned = _ordered(written, world), _ordered(written[::-1], world)
     if tuple(found) == tuple(turned) == names:
@@ -120,7 +144,7 @@ def _check_rank(names: tuple[str, ...], span: Span, world: _World) -> Failure | 
     return Failure(message, span, tuple((name, _place(name, world)) for name in found))
 
 
-def _check_order(names: tuple[str, ...], span: Span, rule: str, world: _World) -> Failure | None:
+def _check_order(names: tuple[str, ...], span: Span, rule: str, world: World) -> Failure | None:
     """`yield` and `victim`: who is first to give way."""
     scalar = world.policy.scalar
     ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
@@ -132,20 +156,24 @@ def _check_order(names: tuple[str, ...], span: Span, rule: str, world: _World) -
     return Failure(message, span, tuple((n, f"{rule} {', '.join(map(_shown, keys[n]))}") for n in found))
 
 
-def _check_paused(name: str, wanted: Sequence[Held], span: Span, world: _World) -> Failure | None:
-    """What `while paused` answers; without it, what `on call` did."""
-    scalar, row = world.policy.scalar, world.rows[name]
-    ask = scalar.on_call if scalar.paused_every_s is None else scalar.paused
-    verdict = ask(row, world.engine)  # type: ignore[arg-type]
-    return None if _alike(wanted, verdict.holds) else _wrong(f"{name} paused", wanted, verdict, span)
+def _check_paused(name: str, wanted: Sequence[Held], span: Span, world: World) -> Failure | None:
+    """What is in force: answered by `while paused`, or by `on call` before it was asked."""
+    found = world.in_force(name)
+    if _alike(wanted, found.holds):
+        return None
+    failure = _wrong(f"{name} paused", wanted, found.verdict, span, found.holds)
+    elapsed = _shown(world.rows[name]["call.elapsed"])
+    return replace(
+        failure, values=(*failure.values, (f"{name}.call.elapsed", elapsed), ("decided at", f"{found.asked_s:g}s"))
+    )
 
 
-def _ordered(names: Sequence[str], world: _World) -> list[str]:
+def _ordered(names: Sequence[str], world: World) -> list[str]:
     """*names* as the engine would take them; equal rows stay as they are."""
 
     def key(name: str) -> tuple[object, ...]:
         row, scalar = world.rows[name], world.policy.scalar
-        promoted = scalar.promote(row, world.engine)  # type: ignore[arg-type]
+        promoted = world.promoted(name)
         ask = scalar.promote_by if promoted else scalar.rank
         return (not promoted, *_comparable(ask(row, world.engine)), row["request.arrival"])  # type: ignore[arg-type]
 
@@ -162,10 +190,10 @@ def _comparable(keys: Sequence[float]) -> list[tuple[bool, float]]:
     return made
 
 
-def _place(name: str, world: _World) -> str:
+def _place(name: str, world: World) -> str:
     row, scalar = world.rows[name], world.policy.scalar
     keys = ", ".join(map(_shown, scalar.rank(row, world.engine)))  # type: ignore[arg-type]
-    return f"rank {keys}" + (", promoted" if scalar.promote(row, world.engine) else "")  # type: ignore[arg-type]
+    return f"rank {keys}" + (", promoted" if world.promoted(name) else "")
 
 
 def _alike(wanted: Sequence[Held], found: Sequence[Held]) -> bool:
@@ -175,9 +203,12 @@ def _alike(wanted: Sequence[Held], found: Sequence[Held]) -> bool:
     )
 
 
-def _wrong(what: str, wanted: Sequence[Held], verdict: Verdict, span: Span) -> Failure:
+def _wrong(
+    what: str, wanted: Sequence[Held], verdict: Verdict, span: Span, left: Sequence[Held] | None = None
+) -> Failure:
+    """*left*: what the verdict comes to by now, where it isn't as it was given."""
     costs = tuple((label, _shown(cost) + ("" if may else ", not allowed")) for label, cost, may in verdict.costs)
-    message = f"expected {what} {_said(wanted)}; the answer is {_said(verdict.holds)} (line {verdict.line})"
+    message = f"expected {what} {_said(wanted)}; the answer is {_said(left or verdict.holds)} (line {verdict.line})"
     return Failure(message, span, costs)
 
 
@@ -189,7 +220,7 @@ def _word(handling: Handling) -> str:
     return handling.word
 
 
-def _check_true(step: nodes.ExpectTrue, world: _World) -> Failure | None:
+def _check_true(step: nodes.ExpectTrue, world: World) -> Failure | None:
     values = {f"{name}/{key}": value for name, row in world.rows.items() for key, value in row.items()}
     if evaluate(step.expr, values, world.engine, world.policy.params):
         return None

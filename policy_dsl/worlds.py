@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from policy_dsl import ir, nodes
-from policy_dsl.catalogue import SIGNALS, Signal
-from policy_dsl.codegen.lower import keys_read
-from policy_dsl.compiled import CompiledPolicy
-from policy_dsl.interpret import evaluate
+from policy_dsl import nodes
+from policy_dsl.catalogue import SHAPE, SIGNALS, STATISTICS, Signal
+from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.loading import load_text
+from policy_dsl.prediction import Dist
 
 Value = float | bool | str
 Given = float | bool | str | nodes.Lognormal
-_Z = {"p50": 0.0, "p90": 1.2815515655446004, "p95": 1.6448536269514722, "p99": 2.3263478740408408}
 
 
 def engine_values(fields: Iterable[nodes.Field]) -> dict[str, Value]:
@@ -39,15 +36,24 @@ def declared_values(
 
 
 def row_values(fields: Iterable[nodes.Field], engine: Mapping[str, Value]) -> dict[str, Value]:
-    """All signals of one row: given, else derived from what is, else the test default."""
-    given: dict[str, Given] = {f.path: f.value for f in fields}
+    """All signals of one row: given, else derived from what is, else the test default.
+
+    How long a call takes is conditioned on the time it is given to have run.
+    """
+    return values_of({f.path: f.value for f in fields}, engine)
+
+
+def values_of(given: Mapping[str, Given], engine: Mapping[str, Value]) -> dict[str, Value]:
+    """`row_values` of what is *given* by signal."""
+    elapsed = given.get("call.elapsed", 0.0)
+    assert isinstance(elapsed, float)
     values: dict[str, Value] = {}
     open_signals = []
     for signal in SIGNALS.values():
         if not signal.per_row:
             continue
         if signal.name in given or not signal.derive:
-            values.update(statistics(signal, given.get(signal.name), signal.name in given))
+            values.update(_read(signal, given.get(signal.name), elapsed))
         else:
             open_signals.append(signal)
     values.update((path, value) for path, value in given.items() if path.endswith(".known") and isinstance(value, bool))
@@ -65,33 +71,31 @@ def _derive(open_signals: list[Signal], values: dict[str, Value], engine: Mappin
             signal = open_signals[0]
             values[signal.name] = signal.test
         else:
-            values[signal.name] = evaluate(_derivation(signal), values, engine, {})
+            (values[signal.name],) = _derivation(signal).scalar.rank(values, engine)  # type: ignore[arg-type]
         open_signals.remove(signal)
 
 
 def _inputs(signal: Signal) -> frozenset[str]:
-    return keys_read((_derivation(signal),))
+    policy = _derivation(signal)
+    return policy.row_keys | policy.engine_keys
 
 
 @cache
-def _derivation(signal: Signal) -> ir.Node:
-    """The catalogue's expression for *signal*, read as the only key of a policy."""
+def _derivation(signal: Signal) -> CompiledPolicy:
+    """The catalogue's expression for *signal*, as the only key of a policy's rank."""
     loaded = load_text(f'lamps 1\npolicy derivation "of a signal"\nrank {signal.derive}\n', f"<{signal.name}>")
     assert loaded.policy is not None, loaded.diagnostics
-    return loaded.policy.rank[0].expr
+    return compile_policy(loaded.policy, loaded.source)
 
 
-def statistics(signal: Signal, given: Given | None, known: bool) -> dict[str, Value]:
+def _read(signal: Signal, given: Given | None, elapsed_s: float) -> dict[str, Value]:
     """Every key of *signal*. A number given for a prediction is certain; none: the test default, not known."""
     if not signal.distribution:
         return {signal.name: signal.test if given is None or isinstance(given, nodes.Lognormal) else given}
     if isinstance(given, nodes.Lognormal):
-        mu, sigma = math.log(given.p50), math.log(given.p90 / given.p50) / _Z["p90"]
-        mean = math.exp(mu + sigma * sigma / 2)
-        quantiles = {name: math.exp(mu + z * sigma) for name, z in _Z.items()}
+        dist = Dist.between(given.p50, given.p90)
     else:
-        mean = float(signal.test if given is None else given)
-        mu, sigma = math.log(mean) if mean > 0 else -math.inf, 0.0
-        quantiles = dict.fromkeys(_Z, mean)
-    stats: dict[str, Value] = {**quantiles, "known": known, "mu": mu, "sigma": sigma}
-    return {signal.name: mean, **{f"{signal.name}.{name}": value for name, value in stats.items()}}
+        dist = Dist.point(float(signal.test if given is None else given), known=given is not None)
+    if signal.name == "call.duration":
+        dist = dist.conditioned(elapsed_s)
+    return {signal.name: dist.mean, **{f"{signal.name}.{s}": dist.stat(s) for s in (*STATISTICS, *SHAPE)}}

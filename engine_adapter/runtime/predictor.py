@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, mixed, pooled, shrunk
-from engine_adapter.runtime.prediction import Dist
 from engine_adapter.runtime.sessions import Session
+from policy_dsl.prediction import Dist
 
 USER = "user"
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from engine_adapter.runtime.hints import Hints
-from engine_adapter.runtime.prediction import Dist
 from engine_adapter.runtime.predictor import Forecast
 from engine_adapter.runtime.sessions import Session
 from policy_dsl.catalogue import Signal, signal_of
+from policy_dsl.prediction import Dist
 
 Value = float | bool | str
 
@@ -76,12 +76,13 @@ def _call_context(turn: Turn) -> float:
     return turn.context_tokens + turn.forecast.output.mean
 
 
-def _duration(turn: Turn) -> Dist:
-    return turn.call.duration if turn.call is not None else turn.forecast.duration
-
-
 def _elapsed(turn: Turn, now: float) -> float:
     return now - turn.call.since if turn.call is not None else 0.0
+
+
+def _duration(turn: Turn, now: float) -> Dist:
+    """Of a running call: given that it takes longer than it has run."""
+    return turn.forecast.duration if turn.call is None else turn.call.duration.conditioned(_elapsed(turn, now))
 
 
 Hint = Callable[[str, object], Value]
@@ -111,9 +112,9 @@ SIGNALS: dict[str, Reader] = {
     "call.tool": lambda t, now, step: t.call.tool if t.call is not None else t.forecast.tool,
     "call.chance": lambda t, now, step: 1.0 if t.call is not None else t.forecast.chance,
     "call.returns": lambda t, now, step: t.forecast.returns,
-    "call.duration": lambda t, now, step: _duration(t),
+    "call.duration": lambda t, now, step: _duration(t, now),
     "call.elapsed": lambda t, now, step: _elapsed(t, now),
-    "call.remaining": lambda t, now, step: max(_duration(t).mean - _elapsed(t, now), 0.0),
+    "call.remaining": lambda t, now, step: max(_duration(t, now).mean - _elapsed(t, now), 0.0),
     "call.context": lambda t, now, step: _call_context(t),
     "call.response": lambda t, now, step: t.call.response if t.call is not None else t.forecast.response,
     "call.count": lambda t, now, step: float(t.call.count if t.call is not None else t.forecast.count),

@@ -40,6 +40,7 @@ _MOST: dict[Dim, float] = {
     SECOND / TOKEN / TOKEN: 1e-6,
 }
 _MOST_ELSEWHERE = 1e15
+_SHAPE = {"mu": Interval(-50.0, 50.0), "sigma": Interval(0.0, 10.0), "after": Interval(0.0, LONGEST_S)}
 _INSTANT_S = 1e10  # clocks begin at the boot or in 1970
 _LARGEST_PRIORITY = 2.0**31
 
@@ -59,7 +60,7 @@ def _shared(key: str) -> Values:
     if stat == "known":
         return EITHER
     if stat in SHAPE:
-        return Interval(-50.0, 50.0) if stat == "mu" else Interval(0.0, 10.0)
+        return _SHAPE[stat]
     return None
 
 

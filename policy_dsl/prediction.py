@@ -63,14 +63,21 @@ class Dist:
         return Dist(x, math.log(x) if x > 0 else -math.inf, 0.0, known)
 
     @staticmethod
+    def between(p50: float, p90: float) -> Dist:
+        """A log-normal with these quantiles, 0 < *p50* <= *p90*, taken as measured; its mean is the implied one."""
+        mu, sigma = math.log(p50), math.log(p90 / p50) / Z["p90"]
+        return Dist(math.exp(mu + sigma * sigma / 2), mu, sigma, known=True)
+
+    @staticmethod
     def from_moments(mean: float, mean_log: float, var_log: float, known: bool) -> Dist:
         """From a measured mean, and mean and variance of the natural logarithm."""
         return Dist(mean, mean_log, min(math.sqrt(max(var_log, 0.0)), _WIDEST), known)
 
     def stat(self, name: str) -> float | bool:
-        """One statistic: mean, p50, p90, p95, p99, known, mu, sigma. KeyError for another name.
+        """One statistic: mean, p50, p90, p95, p99, known, mu, sigma, after. KeyError for another name.
 
-        mu and sigma of a conditioned prediction are those of the log-normal with its p50 and p90.
+        mu and sigma are those of the log-normal above *after*. What is left of a value (`remaining`) has no such
+        form: there they are those of the log-normal with its p50 and p90, and after is 0.
         """
         match name:
             case "mean":
@@ -81,19 +88,25 @@ class Dist:
                 return self._shape()[0]
             case "sigma":
                 return self._shape()[1]
+            case "after":
+                return self.after if self.spent == 0.0 else 0.0
             case _:
                 return self._quantile(name)
 
     def conditioned(self, elapsed: float) -> Dist:
-        """The total (nothing spent), given that it exceeds *elapsed*; finite however long that is."""
+        """The total (nothing spent), given that it exceeds *elapsed*; finite however long that is.
+
+        A point above *elapsed* stays where it is. One at or below it was wrong, as is a spread whose tail is
+        `EXHAUSTED`: then the total is a point at twice *elapsed*, as long again as it has run, and not `known`.
+        """
         if self.spent > 0.0:
             return replace(self, mean=self.mean + self.spent, spent=0.0).conditioned(elapsed)
         if not 0.0 < elapsed < math.inf or elapsed <= self.after:
             return self
         if elapsed >= self.most:
-            return replace(Dist.point(self.most, self.known), most=self.most)
+            return replace(Dist.point(self.most, self.known), after=self.most, most=self.most)
         if self.sigma < _POINT:
-            return self if self.mean > elapsed else self._again(elapsed)
+            return replace(self, after=elapsed) if self.mean > elapsed else self._again(elapsed)
         if _tail((math.log(elapsed) - self.mu) / self.sigma) < EXHAUSTED:
             return self._again(elapsed)
         return self._restricted(elapsed, self.most)
@@ -144,7 +157,7 @@ class Dist:
         return max(value, self.after) - self.spent
 
     def _shape(self) -> tuple[float, float]:
-        if self.after == 0.0 and self.spent == 0.0:
+        if self.spent == 0.0:
             return self.mu, self.sigma
         middle, high = self._quantile("p50"), self._quantile("p90")
         if middle <= 0.0:
@@ -153,4 +166,4 @@ class Dist:
 
     def _again(self, elapsed: float) -> Dist:
         """As long again as it has run; nothing measured says so."""
-        return replace(Dist.point(min(2.0 * elapsed, self.most), known=False), most=self.most)
+        return replace(Dist.point(min(2.0 * elapsed, self.most), known=False), after=elapsed, most=self.most)

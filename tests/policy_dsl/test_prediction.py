@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_adapter.runtime.prediction import Dist
+from policy_dsl.prediction import Dist
 
 STATS = ("mean", "p50", "p90", "p95", "p99")
 
@@ -69,7 +69,7 @@ def test_conditioning_again_forgets_the_first() -> None:
 def test_a_point() -> None:
     point = Dist.point(4.0)
     assert [point.stat(s) for s in STATS] == [4.0] * 5
-    assert point.conditioned(3.0) == point
+    assert [point.conditioned(3.0).stat(s) for s in (*STATS, "known")] == [4.0] * 5 + [True]
     assert point.conditioned(4.0).stat("p90") == 8.0
     assert not point.conditioned(4.0).known
     assert point.remaining(1.0).remaining(3.0).stat("mean") == 1.0
@@ -90,11 +90,17 @@ def test_an_exhausted_tail_means_as_long_again() -> None:
     assert spent.stat("known") is False
 
 
-def test_shape_of_a_conditioned_prediction_has_its_quantiles() -> None:
-    found = consistent(0.5, 0.8).conditioned(2.0)
+def test_shape_of_what_is_left_has_its_quantiles() -> None:
+    found = consistent(0.5, 0.8).remaining(2.0)
     mu, sigma = found.stat("mu"), found.stat("sigma")
     assert math.exp(mu) == pytest.approx(found.stat("p50"))
     assert math.exp(mu + 1.2815515655446004 * sigma) == pytest.approx(found.stat("p90"))
+    assert found.stat("after") == 0.0
+
+
+def test_shape_of_a_conditioned_prediction_is_that_above_what_it_exceeds() -> None:
+    found = consistent(0.5, 0.8).conditioned(2.0)
+    assert [found.stat(s) for s in ("mu", "sigma", "after")] == [0.5, 0.8, 2.0]
 
 
 def test_an_unknown_statistic_is_a_mistake() -> None:
