@@ -164,7 +164,10 @@ def time() -> str:
         'test "t" { session s { call.duration: 9s } at 6s expect s paused discard }\n'
     )
     if all(result.passed for result in run_tests(loaded)):
-        return "`at` lets time pass: waits, ages and calls grow, `while paused` and `promote` act. No engine runs."
+        return (
+            "`at` lets time pass: waits, ages and calls grow, `while paused` and `promote` act ([below](#time)). No "
+            "engine runs."
+        )
     return "*Time does not pass in this version: a test with `at` is checked, but fails, and says so.*"
 
 

@@ -104,7 +104,7 @@ def _run(test: nodes.Test, plain: CompiledPolicy) -> TestResult:
             world.move(moment.at.time_s, [f for g in moment.givens for f in g.fields])
         except TooManyAskings:
             message = f"the way there takes more than {MOST_ASKINGS} steps: give a longer `engine.step_time`"
-            failures.append(Failure(message, moment.at.span, ()))
+            failures.append(Failure(message, moment.at.span, (), moment.at.time_s))
             break
         found = (_check(step, world) for step in moment.expected)
         failures += [None if f is None else replace(f, at_s=moment.at.time_s) for f in found]
