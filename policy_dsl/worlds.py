@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from policy_dsl import nodes
@@ -13,6 +13,7 @@ from policy_dsl.prediction import Dist
 
 Value = float | bool | str
 Given = float | bool | str | nodes.Lognormal
+_Follows = Callable[[Mapping[str, Value], Mapping[str, Value]], tuple[float, ...]]
 
 
 def engine_values(fields: Iterable[nodes.Field]) -> dict[str, Value]:
@@ -21,7 +22,7 @@ def engine_values(fields: Iterable[nodes.Field]) -> dict[str, Value]:
     values: dict[str, Value] = {s.name: s.test for s in SIGNALS.values() if not s.per_row}
     values.update((f.path, f.value) for f in fields if "." in f.path and not isinstance(f.value, nodes.Lognormal))
     given = {f.path for f in fields}
-    _derive([s for s in SIGNALS.values() if not s.per_row and s.derive and s.name not in given], values, {})
+    _derive([s for s in SIGNALS.values() if not s.per_row and s.derive and s.name not in given], values, values)
     values["allow.swap"] = values["engine.can_swap"]
     return values
 
@@ -63,27 +64,33 @@ def values_of(given: Mapping[str, Given], engine: Mapping[str, Value]) -> dict[s
 
 def _derive(open_signals: list[Signal], values: dict[str, Value], engine: Mapping[str, Value]) -> None:
     """Fills in what follows. Two signals may be derived from each other: then the first takes its default."""
-    for waiting in open_signals:
-        values.pop(waiting.name, None)
-    while open_signals:
-        signal = next((s for s in open_signals if _inputs(s) <= values.keys() | engine.keys()), None)
-        if signal is None:
-            signal = open_signals[0]
-            values[signal.name] = signal.test
+    for name, follows in _order(tuple(signal.name for signal in open_signals)):
+        if follows is None:
+            values[name] = SIGNALS[name].test
         else:
-            (values[signal.name],) = _derivation(signal).scalar.rank(values, engine)  # type: ignore[arg-type]
-        open_signals.remove(signal)
-
-
-def _inputs(signal: Signal) -> frozenset[str]:
-    policy = _derivation(signal)
-    return policy.row_keys | policy.engine_keys
+            (values[name],) = follows(values, engine)
 
 
 @cache
-def _derivation(signal: Signal) -> CompiledPolicy:
-    """The catalogue's expression for *signal*, as the only key of a policy's rank."""
-    loaded = load_text(f'lamps 1\npolicy derivation "of a signal"\nrank {signal.derive}\n', f"<{signal.name}>")
+def _order(names: tuple[str, ...]) -> tuple[tuple[str, _Follows | None], ...]:
+    """In which order these signals can be had when all others are; None for one that must take its default."""
+    left = list(names)
+    made: list[tuple[str, _Follows | None]] = []
+    while left:
+        name = next((n for n in left if _inputs(n).isdisjoint(left)), None)
+        made.append((left[0], None) if name is None else (name, _derivation(name).scalar.rank))  # type: ignore[arg-type]
+        left.remove(made[-1][0])
+    return tuple(made)
+
+
+def _inputs(name: str) -> frozenset[str]:
+    return _derivation(name).row_keys | _derivation(name).engine_keys
+
+
+@cache
+def _derivation(name: str) -> CompiledPolicy:
+    """The catalogue's expression for a signal, as the only key of a policy's rank."""
+    loaded = load_text(f'lamps 1\npolicy derivation "of a signal"\nrank {SIGNALS[name].derive}\n', f"<{name}>")
     assert loaded.policy is not None, loaded.diagnostics
     return compile_policy(loaded.policy, loaded.source)
 

@@ -99,7 +99,7 @@ def test_steps_are_counted_at_the_pace_of_their_time() -> None:
 
 def test_promotion_sticks() -> None:
     rules = "rank request.context\npromote when request.waited >= 5s and request.waited < 6s"
-    rows = "request a { request.context: 9tok } request b { request.context: 3tok, request.arrival: 20s }"
+    rows = "request a { request.context: 9tok } request b { request.context: 3tok, request.waited: 6s }"
     assert said(run(rules, f"{rows} at 4.9s expect not a.request.promoted at 30s expect a.request.promoted")) == []
     (failure,) = run(rules, f"{rows} request c {{ request.waited: 9s }} at 30s expect rank c, b, a").failures
     assert failure.said == "at 30s: expected c, b, a; the order is a, c, b"
