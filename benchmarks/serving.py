@@ -158,7 +158,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=60.0, help="sessions per second (latency)")
     parser.add_argument("--sessions", type=int, default=380)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--repetitions", type=int, default=7)
+    # One pair's ratio strays by 0.03: 15 of them put the median within 0.01.
+    parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
