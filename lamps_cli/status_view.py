@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine_adapter.control.frames import Frame, Paused, Running, Status, Waiting
+from engine_adapter.control.naming import short
 
 # Rows of one table; what is cut off is counted below it.
 MAX_ROWS = 20
@@ -65,7 +66,7 @@ def _summary(frame: Frame) -> Text:
 
 def _running(rows: tuple[Running, ...]) -> list[tuple[str, ...]]:
     return [
-        (_short(row.id), row.session, str(row.turn), f"{row.context_tokens:,}", f"{row.generated_tokens:,}")
+        (short(row.id)[:16], row.session, str(row.turn), f"{row.context_tokens:,}", f"{row.generated_tokens:,}")
         for row in rows
     ]
 
@@ -74,7 +75,7 @@ def _waiting(rows: tuple[Waiting, ...]) -> list[tuple[str, ...]]:
     return [
         (
             str(row.place),
-            _short(row.id),
+            short(row.id)[:16],
             row.session,
             ", ".join("-" if key is None else f"{key:.4g}" for key in row.rank),
             _seconds(row.waited_s),
@@ -108,11 +109,6 @@ def _show_table(
     console.print(table)
     if (hidden := (total or len(rows)) - min(len(rows), MAX_ROWS)) > 0:
         console.print(Text(f"and {hidden:,} more", "dim"))
-
-
-def _short(request_id: str) -> str:
-    """A request's id without what all have in common."""
-    return request_id.removeprefix("chatcmpl-").removeprefix("cmpl-")[:16]
 
 
 def _seconds(value: float | None) -> str:

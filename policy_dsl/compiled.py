@@ -61,7 +61,7 @@ class CompiledPolicy:
     *row_keys*: rank, promote and the foreseen handling, of waiting requests; *call_keys*: `on call`;
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
-    *engine_keys*: signals of the engine that any rule reads.
+    *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
     *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
     limit that is shared out has words of its own ("limit pinned ... by").
     *revision*: 12 hex digits that change with what the policy is made of (tests and comments are not) and with
@@ -84,11 +84,16 @@ class CompiledPolicy:
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
         self.class_keys = row_keys["class"]
         everything = frozenset[str]().union(*reads.values())
-        self.engine_keys = everything - _rows(everything)
+        self.engine_keys, self.call_engine_keys = everything - _rows(everything), reads["call"] - _rows(reads["call"])
 
     def states(self, words: str) -> bool:
         """Whether the policy has the rule of these words, such as "while paused"."""
         return words in self.statements
+
+    @property
+    def text(self) -> str:
+        """The policy as one file that means the same: what it takes over written out, without tests and comments."""
+        return f"lamps 1\n{self._policy.flat or self._source.text}\n"
 
     def with_params(self, params: Mapping[str, float]) -> CompiledPolicy:
         """The same policy with *params* changed, the others as they are now. Raises `ParamError`."""

@@ -18,12 +18,13 @@ from policy_dsl.types import Kind
 
 Value = float | bool | str
 Values = Mapping[str, Value]
-_CONDITIONS = ("<", "<=", ">", ">=", "==", "!=", "and", "or")
+_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One expression. *how* its value comes about: sum, product, if, match, condition, function, signal, param, value.
+    """One expression. *how* its value comes about: sum, product, if, match, and, or, condition, function, signal,
+    param, value.
 
     *unit*: of the value, "" for plain numbers and what is none. *share*: of the sum that it is a term of, signs left
     out. *note*: what else there is to say ("subtracted", the case that was taken).
@@ -47,9 +48,14 @@ class Contributions:
     engine: Values
     params: Mapping[str, float]
 
+    @property
+    def env(self) -> Env:
+        """What an expression of a statement can read: every definition."""
+        return Env(len(self.el.definitions))
+
     def of(self, e: nodes.Expr, env: Env | None = None) -> Part:
         """The tree of *e*."""
-        env = env or Env(len(self.el.definitions))
+        env = env or self.env
         match e:
             case nodes.Name(name=name) if name not in env.local and name in self.el.definitions:
                 return self._name(e, self.el.definitions[name], env)
@@ -61,8 +67,10 @@ class Contributions:
                 return self._part(e, env, "sum", tuple(self._shares(e, env)))
             case nodes.Infix(op="*" | "/" | "^"):
                 return self._part(e, env, "product", tuple(self._factors(e, env)))
-            case nodes.Infix(op=op, left=left, right=right) if op in _CONDITIONS:
+            case nodes.Infix(op=op, left=left, right=right) if op in _COMPARISONS:
                 return self._part(e, env, "condition", (self.of(left, env), self.of(right, env)))
+            case nodes.Infix(op=op, left=left, right=right):
+                return self._part(e, env, op, (self.of(left, env), self.of(right, env)))
             case nodes.Prefix(operand=operand):
                 return self._part(e, env, "condition" if e.op == "not" else "negation", (self.of(operand, env),))
             case nodes.Member(subject=subject):
@@ -73,6 +81,8 @@ class Contributions:
                 return self._part(e, env, "if", (asked, taken), "holds" if asked.value else "does not hold")
             case nodes.Match():
                 return self._match(e, env)
+            case nodes.Text(value=text):  # beside `==` only: no expression by itself
+                return Part(written(e), text, "", "value")
             case _:
                 how = {nodes.Path: "signal", nodes.Foreseen: "foreseen"}.get(type(e), "value")
                 return self._part(e, env, how)
@@ -152,6 +162,15 @@ class Contributions:
                     if value == text or (text.endswith("*") and value.startswith(text[:-1])):
                         return True
         return False
+
+
+def failing(condition: Part) -> tuple[Part, ...]:
+    """The parts that keep *condition* from holding: of `and` those that don't hold, of `or` all. Empty: it holds."""
+    if condition.value:
+        return ()
+    if condition.how in ("and", "or"):
+        return tuple(inner for part in condition.parts for inner in failing(part))
+    return (condition,)
 
 
 def written(syntax: nodes.Syntax) -> str:

@@ -1,58 +1,41 @@
-"""Why a request stands where it does: its rank as a tree, what is foreseen for its call, what holds it back.
+"""Why a request stands where it does, and why a paused session's KV is where it is, in the policy's own words.
 
-What an expression can't know (seats, memory, limits, the engine's budgets) is not guessed: the situation says it, with
-the word that the engine gave.
+What an expression can't know (seats, memory, the engine's budgets) is not guessed: the situation says it, with the word
+that the engine gave. Where the policy states nothing the answer says so, and the built-in rule stands.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from policy_dsl import nodes
-from policy_dsl.contributions import Contributions, Part, written
+from policy_dsl import inversion, nodes
+from policy_dsl.answers import Answer, Answering
+from policy_dsl.catalogue import signal_of
+from policy_dsl.contributions import Contributions, Part, failing, written
 from policy_dsl.decisions import CALL_IS_LIKELY
-from policy_dsl.inversion import Change, changes
+from policy_dsl.inversion import Change, Point
 from policy_dsl.loading import Loaded
-from policy_dsl.places import Placing, decisive
+from policy_dsl.places import Ordering, Values, Victims, Waiting, Yielding, decisive
 from policy_dsl.reopened import reopened
-from policy_dsl.scope import Env
-from policy_dsl.situation import Situation
-from policy_dsl.types import Handling
-from policy_dsl.verdict import cheapest
+from policy_dsl.situation import Session, Situation
 
 S = TypeVar("S", bound=nodes.Statement)
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """One arm of a `least`. *why*: what keeps it from being chosen whatever it costs; "" where nothing does."""
-
-    text: str
-    cost: Part
-    why: str
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What `on call` would answer now. *likely*: a call is foreseen at all, with this *chance*.
+    """What `on call` would answer now. *likely*: a call is foreseen at all, with this *chance*."""
 
-    *answer*: the handlings in turn; *asked*: conditions on the way to it; *options*: the arms, where there are any.
-    """
-
-    answer: str
+    answer: Answer
     chance: float
     likely: bool
-    asked: tuple[Part, ...]
-    options: tuple[Option, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The request just ahead. *decides*: the key that puts it there ("promote", a key as written, "arrival")."""
+    """The row just ahead. *decides*: what puts it there ("promote", "preemptions", a key as written, "arrival")."""
 
     name: str
     decides: str
@@ -62,119 +45,257 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """*place* from 1. *keys*: of the rank, or among promoted rows of `by`; *highest*: whether the largest goes first.
+class Standing:
+    """A place in an order, from 1. *rule*: whose keys these are: rank, promote (its `by`), yield, victim.
 
-    *promote*: its condition, None where the policy promotes nobody. *held_by*: as the engine said, "" where not.
+    *highest*: of each key, whether the largest goes first.
     """
 
-    name: str
+    rule: str
     place: int
     of: int
-    promoted: bool
-    promote: Part | None
     keys: tuple[Part, ...]
     highest: tuple[bool, ...]
-    foreseen: Foreseen
     ahead: Ahead | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`promote` or `admit` about one request. *failing*: its parts that keep it from holding; *changes*: what alone
+    would make it hold."""
+
+    part: Part
+    holds: bool
+    failing: tuple[Part, ...]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The class of a session, and the condition that made it so; None for the class that takes the rest."""
+
+    name: str
+    when: Part | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedWaiting:
+    """A request that waits. None: the policy doesn't state it. *held_by*: as the engine said, "" where not."""
+
+    name: str
+    session: str
+    promoted: bool
+    standing: Standing
+    promote: Condition | None
+    admit: Condition | None
+    chosen: Chosen | None
+    foreseen: Foreseen
     held_by: str
 
 
-def explain(loaded: Loaded, situation: Situation, names: Sequence[str] = ()) -> tuple[Explained, ...]:
-    """Explains *names* (default: all requests) in their final order. ValueError when the policy has errors."""
-    explainer = _Explainer(loaded, situation)
-    return tuple(explainer.one(n) for n in explainer.order if not names or n in names)
+@dataclass(frozen=True, slots=True)
+class ExplainedRunning:
+    """A request that runs. *victim*: its place among those that would be preempted."""
+
+    name: str
+    session: str
+    promoted: bool
+    victim: Standing | None
+    chosen: Chosen | None
+    foreseen: Foreseen
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPaused:
+    """A session whose call runs. *handling*: in force. *decided*: by `on call`, from the values of then or (not
+    *of_then*) of now. *now*: what `while paused` would answer, *every*: how often it asks."""
+
+    name: str
+    handling: str
+    decided: Answer
+    of_then: bool
+    now: Answer | None
+    every: str
+    yields: Standing | None
+    chosen: Chosen | None
+    held_by: str
+    lost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A limit of the policy as it is now. *bound* in tokens or requests; *share*: it was written as a part of all."""
+
+    name: str
+    written: str
+    bound: float
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that was asked for, in its order: waiting by rank, running by `victim`, paused by `yield` where stated."""
+
+    order: tuple[str, ...]
+    waiting: tuple[ExplainedWaiting, ...]
+    running: tuple[ExplainedRunning, ...]
+    paused: tuple[ExplainedPaused, ...]
+    limits: tuple[Bound, ...]
+    statements: tuple[str, ...]
+    left_out: tuple[tuple[str, int], ...]
+
+
+def explain(loaded: Loaded, situation: Situation, names: Sequence[str] = ()) -> Explanation:
+    """Explains the rows *names* (default: all). ValueError when the policy has errors."""
+    return _Explainer(loaded, situation).all(names)
 
 
 class _Explainer:
     def __init__(self, loaded: Loaded, situation: Situation) -> None:
         self._el, self._loaded, self._situation = reopened(loaded), loaded, situation
         assert loaded.policy is not None
-        self._placing = Placing(loaded.policy, situation)
-        self.order = self._placing.order()
+        self._policy = loaded.policy
+        self._waiting, self._running = Waiting(loaded.policy, situation), Victims(loaded.policy, situation)
+        self._paused = Yielding(loaded.policy, situation)
+        self._answering = Answering(self._statement(nodes.OnCallStatement), self._statement(nodes.PausedStatement))
 
-    def one(self, name: str) -> Explained:
-        tree = self._tree(name)
-        promote = self._statement(nodes.PromoteStatement)
-        promoted = self._placing.of(name).promoted
-        keys = self._keys(promoted)
-        place = self.order.index(name)
-        return Explained(
-            name,
-            place + 1,
-            len(self.order),
-            promoted,
-            None if promote is None else tree.of(promote.when),
-            tuple(tree.of(k.expr) for k in keys),
-            tuple(k.highest for k in keys),
-            self._foreseen(name, tree),
-            None if place == 0 else self._ahead(name, self.order[place - 1], promoted),
-            self._situation.held_by.get(name, ""),
+    def all(self, names: Sequence[str]) -> Explanation:
+        orders = [ordering.order() for ordering in (self._waiting, self._running, self._paused)]
+        waiting, running, paused = ([n for n in order if not names or n in names] for order in orders)
+        return Explanation(
+            tuple(orders[0]),
+            tuple(self._of_waiting(name, orders[0]) for name in waiting),
+            tuple(self._of_running(name, orders[1]) for name in running),
+            tuple(self._of_paused(name, orders[2]) for name in paused),
+            self._limits(),
+            self._situation.policy.statements,
+            tuple(self._situation.left_out.items()),
         )
 
-    def _tree(self, name: str) -> Contributions:
+    # --- one row
+
+    def _of_waiting(self, name: str, order: list[str]) -> ExplainedWaiting:
+        s, row = self._situation, self._situation.rows[name]
+        promoted = self._waiting.of(name).group == 0
+        promote, admit = self._statement(nodes.PromoteStatement), self._statement(nodes.AdmitStatement)
+        keys: tuple[nodes.Key, ...] = ()
+        if promoted:
+            keys = promote.by if promote is not None else ()
+        elif (rank := self._statement(nodes.RankStatement)) is not None:
+            keys = rank.keys
+        return ExplainedWaiting(
+            name,
+            s.session_of.get(name, ""),
+            promoted,
+            self._standing("promote" if promoted else "rank", self._waiting, keys, name, order),
+            None if promote is None else self._condition(promote.when, row, self._tree(row).of(promote.when).value),
+            None if admit is None else self._condition(admit.when, row, s.policy.scalar.admit(row, s.engine)),  # type: ignore[arg-type]
+            self._chosen(row),
+            self._foreseen(row),
+            s.held_by.get(name, ""),
+        )
+
+    def _of_running(self, name: str, order: list[str]) -> ExplainedRunning:
+        s, row = self._situation, self._situation.running[name]
+        victim = self._statement(nodes.VictimStatement)
+        standing = None if victim is None else self._standing("victim", self._running, victim.keys, name, order)
+        promoted = bool(row["request.promoted"])
+        return ExplainedRunning(
+            name, s.session_of.get(name, ""), promoted, standing, self._chosen(row), self._foreseen(row)
+        )
+
+    def _of_paused(self, name: str, order: list[str]) -> ExplainedPaused:
         s = self._situation
-        return Contributions(self._el, s.rows[name], s.engine, s.policy.params)
+        session = s.paused[name]
+        row, scalar = session.row, s.policy.scalar
+        then = self._then(session)
+        tree = self._tree(row) if then is None else Contributions(self._el, *then, s.policy.params)
+        decided = scalar.on_call(tree.row, tree.engine)  # type: ignore[arg-type]
+        asked, yields = self._statement(nodes.PausedStatement), self._statement(nodes.YieldStatement)
+        now = None
+        if asked is not None:
+            now = self._answering.paused(scalar.paused(row, s.engine), self._tree(row))  # type: ignore[arg-type]
+        return ExplainedPaused(
+            name,
+            ("preserve", "discard", "swap", "none")[int(row["call.handling"])],
+            self._answering.called(decided, tree),
+            then is not None,
+            now,
+            "" if asked is None else written(asked.every),
+            None if yields is None else self._standing("yield", self._paused, yields.keys, name, order),
+            self._chosen(row),
+            s.held_by.get(name, ""),
+            session.lost,
+        )
+
+    def _then(self, session: Session) -> tuple[Values, Values] | None:
+        """Row and engine as they were at the call; None where not all is known that this policy's `on call` reads."""
+        policy, kept = self._situation.policy, session.decided
+        if kept is None or not kept.keys() >= policy.call_keys | policy.call_engine_keys:
+            return None
+        shared = {key: value for key, value in kept.items() if not signal_of(key).per_row}
+        return {**session.row, **kept}, {**self._situation.engine, **shared}
+
+    # --- parts of it
+
+    def _tree(self, row: Values) -> Contributions:
+        return Contributions(self._el, row, self._situation.engine, self._situation.policy.params)
 
     def _statement(self, kind: type[S]) -> S | None:
         return next((s for s in self._loaded.composed if isinstance(s, kind)), None)
 
-    def _keys(self, promoted: bool) -> tuple[nodes.Key, ...]:
-        if promoted:
-            promote = self._statement(nodes.PromoteStatement)
-            return promote.by if promote is not None else ()
-        rank = self._statement(nodes.RankStatement)
-        return rank.keys if rank is not None else ()
+    def _standing(
+        self, rule: str, ordering: Ordering, keys: tuple[nodes.Key, ...], name: str, order: list[str]
+    ) -> Standing:
+        place = order.index(name)
+        tree = self._tree(ordering.rows[name])
+        return Standing(
+            rule,
+            place + 1,
+            len(order),
+            tuple(tree.of(k.expr) for k in keys),
+            tuple(k.highest for k in keys),
+            None if place == 0 else self._ahead(ordering, keys, name, order[place - 1]),
+        )
 
-    def _ahead(self, name: str, other: str, promoted: bool) -> Ahead:
-        mine, theirs = self._placing.of(name), self._placing.of(other)
-        found = changes(self._placing, name, other)
+    def _ahead(self, ordering: Ordering, keys: tuple[nodes.Key, ...], name: str, other: str) -> Ahead:
+        mine, theirs = ordering.of(name), ordering.of(other)
+        found = inversion.before(ordering, name, other)
+        if mine.group != theirs.group:
+            return Ahead(other, "preemptions" if mine.group == 2 else "promote", None, None, found)
         index = decisive(mine, theirs)
-        if mine.promoted != theirs.promoted:
-            return Ahead(other, "promote", None, None, found)
-        keys = self._keys(promoted)
         if index is None or index >= len(keys):
             return Ahead(other, "arrival" if index is not None else "", None, None, found)
         key = keys[index].expr
-        return Ahead(other, written(key), self._tree(name).of(key), self._tree(other).of(key), found)
+        here, there = (self._tree(ordering.rows[n]).of(key) for n in (name, other))
+        return Ahead(other, written(key), here, there, found)
 
-    # --- the call
+    def _condition(self, when: nodes.Expr, row: Values, holds: object) -> Condition:
+        tree = self._tree(row)
+        part, node = tree.of(when), self._el.expr(when, tree.env)
+        assert node is not None
+        if holds:
+            return Condition(part, True, (), ())
+        point = Point(self._policy, row, self._situation.engine, self._situation.policy.params)
+        return Condition(part, False, failing(part), inversion.true(point, node))
 
-    def _foreseen(self, name: str, tree: Contributions) -> Foreseen:
-        row, engine = self._situation.rows[name], self._situation.engine
-        verdict = self._situation.policy.scalar.on_call(row, engine)  # type: ignore[arg-type]
-        answer = " then ".join(h.word + ("" if s is None else f" for {s:g}s") for h, s in verdict.holds)
+    def _chosen(self, row: Values) -> Chosen | None:
+        name = self._situation.policy.scalar.class_of(row)
+        classes = (s for s in self._loaded.composed if isinstance(s, nodes.ClassStatement) and s.name.name == name)
+        found = next(classes, None)
+        if found is None:
+            return None
+        return Chosen(name, None if found.when is None else self._tree(row).of(found.when))
+
+    def _foreseen(self, row: Values) -> Foreseen:
+        verdict = self._situation.policy.scalar.on_call(row, self._situation.engine)  # type: ignore[arg-type]
         chance = float(row["call.chance"])
-        asked: list[Part] = []
-        options: tuple[Option, ...] = ()
-        statement = self._statement(nodes.OnCallStatement)
-        if statement is not None:
-            options = tuple(self._options(statement.decision, tree, asked))
-        return Foreseen(answer, chance, chance >= CALL_IS_LIKELY, tuple(asked), options)
+        return Foreseen(self._answering.called(verdict, self._tree(row)), chance, chance >= CALL_IS_LIKELY)
 
-    def _options(self, decision: nodes.Decision, tree: Contributions, asked: list[Part]) -> Iterator[Option]:
-        """The arms that are compared; conditions on the way go to *asked*."""
-        match decision:
-            case nodes.DecideIf(test=test, then=then, other=other):
-                asked.append(tree.of(test))
-                yield from self._options(then if asked[-1].value else other, tree, asked)
-            case nodes.DecideMatch(subject=subject):
-                asked.append(tree.of(subject))
-                case = tree.taken(decision, asked[-1].value)
-                assert isinstance(case.value, nodes.Decision), case
-                yield from self._options(case.value, tree, asked)
-            case nodes.LeastOf(arms=arms):
-                costs, whys = [tree.of(a.cost) for a in arms], [self._why_not(a, tree) for a in arms]
-                prices = [(float(c.value), not why) for c, why in zip(costs, whys, strict=True)]
-                best = cheapest(prices)
-                for i, (arm, cost, why) in enumerate(zip(arms, costs, whys, strict=True)):
-                    unknown = "its cost is not a number" if not why and math.isnan(float(cost.value)) else ""
-                    yield Option(written(arm.action), cost, why or unknown, i == best)
-
-    def _why_not(self, arm: nodes.Arm, tree: Contributions) -> str:
-        first = arm.action.links[0].handling
-        if first in (Handling.PRESERVE, Handling.SWAP) and not self._situation.engine[f"allow.{first.word}"]:
-            return f"the engine cannot {first.word} now"
-        if arm.when is not None and not tree.of(arm.when, Env(len(self._el.definitions))).value:
-            return f"`{written(arm.when)}` does not hold"
-        return ""
+    def _limits(self) -> tuple[Bound, ...]:
+        s, found = self._situation, []
+        for limit in (x for x in self._loaded.composed if isinstance(x, nodes.LimitStatement)):
+            bound = s.policy.scalar.limit(limit.name.name, s.engine)  # type: ignore[arg-type]
+            assert bound is not None
+            found.append(Bound(limit.name.name, written(limit), bound, self._tree({}).of(limit.bound)))
+        return tuple(found)

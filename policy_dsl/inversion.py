@@ -1,13 +1,13 @@
-"""What would have to change for a request to go before another: one value at a time, the others as they are.
+"""What would have to change for a condition to hold: one value at a time, the others as they are.
 
-Each signal and parameter that the order reads is tried over its range. Where the answer turns once, the turning point
-is found by bisection; where it turns more than once there is no single value to name.
+Each signal and parameter that is read is tried over its range. Where the answer turns once, the turning point is found
+by bisection; where it turns more than once there is no single value to name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from policy_dsl import ir
@@ -15,12 +15,15 @@ from policy_dsl.analysis.intervals import Interval, Truth
 from policy_dsl.analysis.signals import plausible
 from policy_dsl.catalogue import DECLARED, SHAPE, signal_of
 from policy_dsl.codegen.lower import postorder
-from policy_dsl.places import Placing
+from policy_dsl.interpret import evaluate
+from policy_dsl.places import Ordering, Values
 from policy_dsl.types import Kind
 
 _STEPS = 60  # of bisection: past the precision of a double over any range in practice
 _NOTHING = 1e-12
 _SIZES = (1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6, 1e7)
+Holds = Callable[[Values, Values, Values], bool]
+"""Whether it holds with these values of the row, of the engine and of the params over what they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +41,44 @@ class Change:
     unit: str
 
 
-def changes(placing: Placing, name: str, other: str) -> tuple[Change, ...]:
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The values of one row, that changes start from."""
+
+    policy: ir.Policy
+    row: Values
+    engine: Values
+    params: Mapping[str, float]
+
+
+def before(ordering: Ordering, name: str, other: str) -> tuple[Change, ...]:
     """Single values that would put *name* before *other*, which is before it now."""
-    found = (_change(leaf, placing, name, other) for leaf in _leaves(placing.policy))
+
+    def holds(row: Values, engine: Values, params: Values) -> bool:
+        mine = ordering.of(name, row, engine, params)
+        return mine.before(ordering.of(other, engine=engine, params=params))
+
+    s = ordering.situation
+    return _changes(Point(ordering.policy, ordering.rows[name], s.engine, s.policy.params), ordering.roots, holds)
+
+
+def true(point: Point, condition: ir.Node) -> tuple[Change, ...]:
+    """Single values that would make *condition* hold, which does not now."""
+
+    def holds(row: Values, engine: Values, params: Values) -> bool:
+        over = ({**point.row, **row}, {**point.engine, **engine}, {**point.params, **params})
+        return bool(evaluate(condition, *over))  # type: ignore[arg-type]
+
+    return _changes(point, (condition,), holds)
+
+
+def _changes(point: Point, roots: Sequence[ir.Node], holds: Holds) -> tuple[Change, ...]:
+    found = (_change(leaf, point, holds) for leaf in _leaves(roots))
     return tuple(change for change in found if change is not None)
 
 
-def _leaves(policy: ir.Policy) -> Iterator[ir.Read | ir.Param]:
-    """The signals and params that the order reads, once, in the order in which it reads them."""
-    promote = policy.promote
-    roots = [k.expr for k in (*policy.rank, *(promote.by if promote else ()))]
-    roots += [promote.when] if promote else []
+def _leaves(roots: Sequence[ir.Node]) -> Iterator[ir.Read | ir.Param]:
+    """The signals and params that *roots* read, once, in the order in which they read them."""
     seen = set()
     for node in postorder(roots):
         match node:
@@ -65,40 +95,34 @@ def _is_told(key: str) -> bool:
     return last not in SHAPE and not signal_of(key).hidden and key.partition(".")[0] not in DECLARED and bool(group)
 
 
-def _change(leaf: ir.Read | ir.Param, placing: Placing, name: str, other: str) -> Change | None:
-    situation = placing.situation
+def _change(leaf: ir.Read | ir.Param, point: Point, holds: Holds) -> Change | None:
     if isinstance(leaf, ir.Param):
-        what, now = leaf.name, situation.policy.params[leaf.name]
-        info = next(p for p in placing.policy.params if p.name == leaf.name)
-        ends = (info.low, info.high)
+        what = leaf.name
+        info = next(p for p in point.policy.params if p.name == what)
+        unit, now, ends = _unit(leaf), point.params[what], (info.low, info.high)
+        return _turned(what, now, unit, _tried(now, *ends), lambda value: holds({}, {}, {what: value}))
+    what = leaf.key
+    shared = not signal_of(what).per_row
+    present = (point.engine if shared else point.row)[what]
 
-        def holds(value: float | bool) -> bool:
-            given = {what: value}
-            return placing.of(name, params=given).before(placing.of(other, params=given))
-    else:
-        what = leaf.key
-        shared = not signal_of(what).per_row
-        present = (situation.engine if shared else situation.rows[name])[what]
-        if isinstance(present, str):
+    def tried(value: float | bool) -> bool:
+        return holds({}, {what: value}, {}) if shared else holds({what: value}, {}, {})
+
+    if isinstance(present, str):
+        return None
+    if isinstance(present, bool):
+        return Change(what, present, "", not present, "") if tried(not present) else None
+    match plausible(what):
+        case Interval(low=low, high=high):
+            return _turned(what, float(present), _unit(leaf), _tried(float(present), low, high), tried)
+        case Truth():
+            return _turned(what, float(present), _unit(leaf), _tried(float(present), 0.0, 1.0), tried)
+        case _:
             return None
-        now = present
-        able = plausible(what)
-        if isinstance(able, Interval):
-            ends = (able.low, able.high)
-        elif isinstance(able, Truth):
-            ends = (0.0, 1.0)
-        else:
-            return None
 
-        def holds(value: float | bool) -> bool:
-            if shared:
-                return placing.of(name, engine={what: value}).before(placing.of(other, engine={what: value}))
-            return placing.of(name, row={what: value}).before(placing.of(other))
 
-    unit = "" if leaf.type.kind is not Kind.QUANTITY or str(leaf.type) == "number" else str(leaf.type)
-    if isinstance(now, bool):
-        return Change(what, now, "", not now, "") if holds(not now) else None
-    return _turned(what, float(now), unit, _tried(float(now), *ends), holds)
+def _unit(leaf: ir.Node) -> str:
+    return "" if leaf.type.kind is not Kind.QUANTITY or str(leaf.type) == "number" else str(leaf.type)
 
 
 def _tried(now: float, low: float, high: float) -> list[float]:

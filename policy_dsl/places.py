@@ -1,9 +1,10 @@
-"""Where requests stand in the final order, and where they would if a value were another."""
+"""Where rows stand in an order of the policy, and where they would if a value were another."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from policy_dsl import ir
@@ -12,25 +13,28 @@ from policy_dsl.situation import Situation
 from policy_dsl.worlds import Value
 
 Values = Mapping[str, Value]
+Rows = Mapping[str, Values]
+# A request preempted so often in a turn is a victim only when no other is left.
+SPARED_AFTER = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a request is ordered by: promoted ones first, then *keys* (NaN as infinite, after all numbers)."""
+    """What a row is ordered by: its *group* (0 goes first), then *keys* (NaN as infinite, after all numbers)."""
 
-    promoted: bool
+    group: int
     keys: tuple[tuple[bool, float], ...]
     arrival: float
 
     def before(self, other: Place) -> bool:
-        return self._order() < other._order()
+        return self.order() < other.order()
 
-    def _order(self) -> tuple[bool, tuple[tuple[bool, float], ...], float]:
-        return (not self.promoted, self.keys, self.arrival)
+    def order(self) -> tuple[int, tuple[tuple[bool, float], ...], float]:
+        return (self.group, self.keys, self.arrival)
 
 
 def decisive(one: Place, other: Place) -> int | None:
-    """Index of the first key in which two equally promoted places differ, their number for the arrival, else None."""
+    """Index of the first key in which two places of a group differ, their number for the arrival, else None."""
     for i, (a, b) in enumerate(zip(one.keys, other.keys, strict=False)):
         if a != b:
             return i
@@ -38,35 +42,98 @@ def decisive(one: Place, other: Place) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
-    """Places by a policy in one situation, through the reference reading."""
+class Ordering(ABC):
+    """One order of *policy* in one situation, through the reference reading."""
 
     policy: ir.Policy
     situation: Situation
 
+    @property
+    @abstractmethod
+    def rows(self) -> Rows:
+        """The rows that are ordered."""
+
+    @property
+    @abstractmethod
+    def roots(self) -> tuple[ir.Node, ...]:
+        """The expressions that the order reads."""
+
+    @abstractmethod
+    def _standing(self, row: Values, value: Callable[[ir.Node], Value]) -> tuple[int, Sequence[ir.Key]]:
+        """The group of a row, and the keys of that group."""
+
     def order(self) -> list[str]:
-        """All requests, first to last; equal ones as they were given."""
-        places = {name: self.of(name) for name in self.situation.rows}
-        return sorted(places, key=lambda name: places[name]._order())
+        """All rows, first to last; equal ones as they were given."""
+        places = {name: self.of(name) for name in self.rows}
+        return sorted(places, key=lambda name: places[name].order())
 
     def of(
         self, name: str, row: Values | None = None, engine: Values | None = None, params: Values | None = None
     ) -> Place:
-        """The place of request *name*, with *row*, *engine* and *params* over what they are."""
-        s = self.situation
-        own = {**s.rows[name], **(row or {})}
-        shared, values = {**s.engine, **(engine or {})}, {**s.policy.params, **(params or {})}
+        """The place of row *name*, with *row*, *engine* and *params* over what they are."""
+        own = {**self.rows[name], **(row or {})}
+        shared, values = {**self.situation.engine, **(engine or {})}, {**self.situation.policy.params, **(params or {})}
 
         def value(node: ir.Node) -> Value:
             return evaluate(node, own, shared, values)  # type: ignore[arg-type]
 
-        promote = self.policy.promote
-        promoted = promote is not None and bool(value(promote.when))
-        keys: Sequence[ir.Key] = self.policy.rank
-        if promote is not None and promoted:
-            keys = promote.by
+        group, keys = self._standing(own, value)
         made = _comparable([_signed(value(k.expr), k.highest) for k in keys])
-        return Place(promoted, made, float(own["request.arrival"]))
+        return Place(group, made, float(own["request.arrival"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Ordering):
+    """`rank`: promoted requests first, until their turn ends, among them by the `by` of `promote`."""
+
+    @property
+    def rows(self) -> Rows:
+        return self.situation.rows
+
+    @property
+    def roots(self) -> tuple[ir.Node, ...]:
+        promote = self.policy.promote
+        by = (*promote.by, ir.Key(promote.when, highest=False)) if promote else ()
+        return tuple(k.expr for k in (*self.policy.rank, *by))
+
+    def _standing(self, row: Values, value: Callable[[ir.Node], Value]) -> tuple[int, Sequence[ir.Key]]:
+        promote = self.policy.promote
+        if row["request.promoted"] or (promote is not None and value(promote.when)):
+            return 0, promote.by if promote is not None else ()
+        return 1, self.policy.rank
+
+
+@dataclass(frozen=True, slots=True)
+class Yielding(Ordering):
+    """`yield`: which paused session gives its memory back first."""
+
+    @property
+    def rows(self) -> Rows:
+        return {name: session.row for name, session in self.situation.paused.items()}
+
+    @property
+    def roots(self) -> tuple[ir.Node, ...]:
+        return tuple(k.expr for k in self.policy.yields)
+
+    def _standing(self, row: Values, value: Callable[[ir.Node], Value]) -> tuple[int, Sequence[ir.Key]]:
+        return 0, self.policy.yields
+
+
+@dataclass(frozen=True, slots=True)
+class Victims(Ordering):
+    """`victim`: which running request is preempted first; promoted ones after the others, spared ones last."""
+
+    @property
+    def rows(self) -> Rows:
+        return self.situation.running
+
+    @property
+    def roots(self) -> tuple[ir.Node, ...]:
+        return tuple(k.expr for k in self.policy.victim)
+
+    def _standing(self, row: Values, value: Callable[[ir.Node], Value]) -> tuple[int, Sequence[ir.Key]]:
+        group = 2 if float(row["request.preemptions"]) >= SPARED_AFTER else int(bool(row["request.promoted"]))
+        return group, self.policy.victim
 
 
 def _signed(value: Value, highest: bool) -> float:

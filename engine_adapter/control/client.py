@@ -1,17 +1,21 @@
-"""Asks a server for its status over HTTP, and says in one sentence why there is no answer."""
+"""Asks a server for its status and its live rows over HTTP, and says in one sentence why there is no answer."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import httpx
+import msgspec
 
 from engine_adapter.control.frames import FrameError, Status, parse_status
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_VARIABLES = ("LAMPS_API_KEY", "VLLM_API_KEY")
 STATUS_PATH = "/lamps/status"
+STATE_PATH = "/lamps/state"
 
 
 class Unreachable(Exception):
@@ -37,10 +41,33 @@ def key_from_environment() -> str | None:
 
 def fetch_status_text(url: str = DEFAULT_URL, key: str | None = None, timeout_s: float = 10.0) -> str:
     """The body of the status of the server at *url*: JSON. Raises `Unreachable`."""
+    return _fetched(url, STATUS_PATH, {}, key, timeout_s)
+
+
+def fetch_states(
+    url: str = DEFAULT_URL, key: str | None = None, timeout_s: float = 10.0, requests: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The live rows of each engine of the server at *url*, as saved states; of *requests* in any case.
+
+    Raises `Unreachable`.
+    """
+    text = _fetched(url, STATE_PATH, {"request": list(requests)}, key, timeout_s)
+    try:
+        engines = msgspec.json.decode(text, type=_States).engines
+    except msgspec.DecodeError as problem:
+        raise Unreachable(f"{base_url(url)}: not the state of a lamps server: {problem}") from problem
+    return engines
+
+
+class _States(msgspec.Struct):
+    engines: list[dict[str, Any]]
+
+
+def _fetched(url: str, path: str, query: Mapping[str, list[str]], key: str | None, timeout_s: float) -> str:
     base = base_url(url)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(base + STATUS_PATH, headers=headers, timeout=timeout_s)
+        answer = httpx.get(base + path, params=dict(query), headers=headers, timeout=timeout_s)
     except httpx.InvalidURL as problem:
         raise Unreachable(f"{url} is not a URL: {problem}") from problem
     except httpx.TimeoutException as problem:

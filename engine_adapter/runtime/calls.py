@@ -37,12 +37,16 @@ YieldKeys = Callable[["Paused"], "tuple[float, ...] | None"]
 
 @dataclass(slots=True)
 class Paused:
-    """A session between two turns. *handling* is what is in force, *plan* what follows it."""
+    """A session between two turns. *handling* is what is in force, *plan* what follows it.
+
+    *lost*: why its pin is gone, in the words of the counters ("expired", "yielded_running"); "" where it isn't.
+    """
 
     turn: Turn
     handling: Handling
     plan: tuple[tuple[Handling, float | None], ...]
     provisional: bool = False
+    lost: str = ""
 
 
 class Calls:
@@ -262,7 +266,7 @@ class Calls:
         self._pin_changed(key, 0)
         paused = self.paused.get(key)
         if paused is not None:
-            paused.handling = Handling.DISCARD
+            paused.handling, paused.lost = Handling.DISCARD, why
 
 
 def _comparable(keys: Sequence[float]) -> tuple[tuple[bool, float], ...]:

@@ -284,9 +284,12 @@ class Runtime:
         """Ask `on call`. A failing rule: discard, counted."""
         assert turn.call is not None
         engine = dict(self.engine_now())
-        engine["allow.preserve"] = self.engine.facts.can_preserve and self._has_room(turn.call.context_tokens, engine)
+        turn.call.held_by = self._no_room(turn.call.context_tokens, engine)
+        engine["allow.preserve"] = self.engine.facts.can_preserve and not turn.call.held_by
         try:
-            verdict = self.policy.scalar.on_call(self._read_call(turn, self.engine.clock(), self.step), engine)
+            row = self._read_call(turn, self.engine.clock(), self.step)
+            verdict = self.policy.scalar.on_call(row, engine)
+            turn.call.decided = {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
         except Exception:
             self._fault("on call")
             return Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
@@ -307,10 +310,13 @@ class Runtime:
         self.counters["faults.yield"] += any(math.isnan(key) for key in keys)
         return keys
 
-    def _has_room(self, tokens: int, engine: Mapping[str, float | bool]) -> bool:
-        bound = MAX_PINNED_SHARE * self.engine.facts.kv_total_tokens
+    def _no_room(self, tokens: int, engine: Mapping[str, float | bool]) -> str:
+        """What keeps *tokens* more from being pinned: "limit pinned", "kv" (the core's own bound), or ""."""
+        pinned = self.calls.ledger.tokens + tokens
         limit = self.policy.scalar.limit("pinned", engine)
-        return self.calls.ledger.tokens + tokens <= (bound if limit is None else min(bound, limit))
+        if limit is not None and pinned > limit:
+            return "limit pinned"
+        return "kv" if pinned > MAX_PINNED_SHARE * self.engine.facts.kv_total_tokens else ""
 
     def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
         """What is known of a call that starts now: of several, the tool expected to take longest."""

@@ -60,7 +60,11 @@ class Turn:
 
 @dataclass(slots=True)
 class CallState:
-    """A call that is running: the tool, when it began, the session's context then."""
+    """A call that is running: the tool, when it began, the session's context then.
+
+    *decided*: what `on call` read when it was asked, by key; None before, and where it failed. *held_by*: what kept
+    the KV from being preserved whatever the policy said ("kv", "limit pinned"), "" where nothing did.
+    """
 
     tool: str
     count: int
@@ -68,6 +72,8 @@ class CallState:
     context_tokens: int
     duration: Dist
     response: Dist
+    decided: Mapping[str, Value] | None = None
+    held_by: str = ""
 
 
 def _call_context(turn: Turn) -> float:

@@ -89,6 +89,19 @@ def missing_blocks(scheduler: Scheduler, request: Request, new_tokens: int, comp
     return -(-tokens // scheduler.block_size) - has + spare - free_blocks(scheduler)
 
 
+def all_seated(scheduler: Scheduler) -> bool:
+    """Whether as many requests run as may; streaming sessions between two inputs keep their seat."""
+    # max_num_active_reqs and num_waiting_for_streaming_input are 0.32's.
+    seats = getattr(scheduler, "max_num_active_reqs", scheduler.max_num_running_reqs)
+    return len(scheduler.running) + getattr(scheduler, "num_waiting_for_streaming_input", 0) >= seats
+
+
+def loading(scheduler: Scheduler) -> frozenset[str]:
+    """Ids of requests whose KV is on its way from elsewhere."""
+    waits = RequestStatus.WAITING_FOR_REMOTE_KVS
+    return frozenset(name for name, request in scheduler.requests.items() if request.status is waits)
+
+
 def wrap_allocation(scheduler: Scheduler, make_room: Callable[[Request, int, Any], bool]) -> None:
     """Let *make_room* free memory when an allocation fails, and try again while it says it did.
 

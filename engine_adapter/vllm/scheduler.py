@@ -24,6 +24,7 @@ from engine_adapter.runtime.core import Arrival, Ended, Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad
 from engine_adapter.runtime.frame import frame
+from engine_adapter.runtime.state import Holding, state
 from engine_adapter.vllm import internals
 from engine_adapter.vllm.queue import RankedQueue
 
@@ -59,6 +60,8 @@ class LampsMixin(_Base):
         internals.wrap_allocation(self, self._make_room)
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
         self._updated_at = 0.0
+        self._refused_at = 0  # the last step in which memory was short
+        self._scheduled_tokens = 0
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -81,6 +84,7 @@ class LampsMixin(_Base):
         )
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self._refused_at = self.lamps.step
         self.lamps.preempted(request.request_id, request.num_tokens)
         super()._preempt_request(request, *args, **kwargs)
 
@@ -158,6 +162,13 @@ class LampsMixin(_Base):
     # --- memory --------------------------------------------------------------------------------
 
     def _make_room(self, request: Request, new_tokens: int, computed: Any) -> bool:
+        """Whether memory could be made for *request*, whose allocation failed; where not, that is remembered."""
+        made = self._pins_yield(request, new_tokens, computed)
+        if not made:
+            self._refused_at = self.lamps.step
+        return made
+
+    def _pins_yield(self, request: Request, new_tokens: int, computed: Any) -> bool:
         """Let pins yield to *request*, whose allocation failed; False when none may or none helps.
 
         A pin yields before a running request would be preempted, when nothing runs, and to a
@@ -208,8 +219,26 @@ class LampsMixin(_Base):
                 return {}
             case "status":
                 return frame(self.lamps, [request.request_id for request in self.running])
+            case "state":
+                running = [request.request_id for request in self.running]
+                return state(self.lamps, running, self._holding(), tuple(payload.get("requests", ())))
             case _:
                 return {"error": f"unknown command {name!r}"}
+
+    def _update_after_schedule(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> None:
+        self._scheduled_tokens = scheduler_output.total_num_scheduled_tokens
+        super()._update_after_schedule(scheduler_output, *args, **kwargs)
+
+    def _holding(self) -> Holding:
+        """What kept the last step from taking the next request."""
+        first = ""
+        if internals.all_seated(self):
+            first = "seats"
+        elif self._refused_at == self.lamps.step:
+            first = "kv"
+        elif self._scheduled_tokens >= self.max_num_scheduled_tokens:
+            first = "token budget"
+        return Holding(first, internals.loading(self))
 
 
 class LampsScheduler(LampsMixin, Scheduler):

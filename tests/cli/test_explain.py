@@ -50,10 +50,10 @@ def test_json_holds_the_whole_trees_and_standard_input_is_read(state: Path) -> N
     done = lamps("explain", "lamps", "-", "--json", "--request", "big", stdin=STATE)
     document = json.loads(done.stdout)
     assert document["order"] == ["small", "big"]
-    (big,) = document["requests"]
-    assert big["keys"][1]["text"] == "before + during + after"
-    assert [p["text"] for p in big["keys"][1]["parts"]] == ["before", "during", "after"]
-    assert big["ahead"]["name"] == "small"
+    (big,) = document["waiting"]
+    assert big["standing"]["keys"][1]["text"] == "before + during + after"
+    assert [p["text"] for p in big["standing"]["keys"][1]["parts"]] == ["before", "during", "after"]
+    assert big["standing"]["ahead"]["name"] == "small"
     as_json = json.dumps({"requests": {"a": {"request.context": "3tok"}}})
     assert lamps("explain", "lamps", "-", stdin=as_json).stdout.startswith("order: a\n")
 
@@ -77,8 +77,8 @@ def test_a_bad_state_is_said(tmp_path: Path, text: str, said: str) -> None:
 
 def test_wrong_use_is_said(state: Path) -> None:
     for arguments, said in (
-        (("lamps",), "give a state file or --test NAME"),
-        (("lamps", state, "--test", "x"), "give a state file or --test NAME"),
+        (("lamps",), "give a state file, --test NAME or --url URL"),
+        (("lamps", state, "--test", "x"), "give a state file, --test NAME or --url URL"),
         (("lmaps", state), "did you mean lamps?"),
         (("lamps", "absent.yaml"), "can't read absent.yaml"),
         (("lamps", "--test", "waitin promotes"), "did you mean `waiting promotes`?"),

@@ -8,10 +8,11 @@ import pytest
 
 from policies import shipped
 from policy_dsl.contributions import Part
-from policy_dsl.explain import Explained, explain
+from policy_dsl.explain import ExplainedWaiting, explain
 from policy_dsl.inversion import Change
 from policy_dsl.loading import Loaded, load, load_text
-from policy_dsl.situation import StateError, of_document, of_test
+from policy_dsl.saved import of_document
+from policy_dsl.situation import StateError, of_test
 from policy_dsl.testing import run_tests
 
 HEAD = 'lamps 1\npolicy p "t"\n'
@@ -23,9 +24,9 @@ def loaded(rules: str) -> Loaded:
     return made
 
 
-def explained(rules: str, requests: dict[str, object], **more: object) -> dict[str, Explained]:
+def explained(rules: str, requests: dict[str, object], **more: object) -> dict[str, ExplainedWaiting]:
     policy = loaded(rules)
-    found = explain(policy, of_document(policy, {"requests": requests, **more}))
+    found = explain(policy, of_document(policy, {"requests": requests, **more})).waiting
     return {one.name: one for one in found}
 
 
@@ -36,7 +37,7 @@ def outline(part: Part) -> list[tuple[str, float]]:
 def test_terms_have_their_share_and_signs_do_not_cancel():
     rules = "rank request.context - request.generated + request.cached"
     row = {"request.context": 600, "request.generated": 300, "request.cached": 100}
-    (key,) = explained(rules, {"a": row})["a"].keys
+    (key,) = explained(rules, {"a": row})["a"].standing.keys
     assert (key.value, key.unit) == (400.0, "tokens")
     assert [(p.text, p.share, p.note) for p in key.parts] == [
         ("request.context", 0.6, ""), ("request.generated", 0.3, "subtracted"), ("request.cached", 0.1, ""),
@@ -45,7 +46,7 @@ def test_terms_have_their_share_and_signs_do_not_cancel():
 
 def test_names_are_those_of_the_policy_with_what_they_stand_for_below():
     rules = "param f = 3 in 1..9\nlet size(x) = x * f\nlet all = size(request.context) / 2\nrank all"
-    (key,) = explained(rules, {"a": {"request.context": "10tok"}})["a"].keys
+    (key,) = explained(rules, {"a": {"request.context": "10tok"}})["a"].standing.keys
     assert (key.text, key.value, key.how) == ("all", 15.0, "product")
     assert outline(key) == [("size(request.context)", 30.0), ("2", 2.0)]
     assert outline(key.parts[0]) == [("x", 10.0), ("f", 3.0)]
@@ -53,7 +54,7 @@ def test_names_are_those_of_the_policy_with_what_they_stand_for_below():
 
 def test_only_the_branch_that_counts_is_followed():
     rules = 'rank match call.tool { "bash": request.context, "web_*": request.cached, _: 0 }, request.arrival'
-    (key, _) = explained(rules, {"a": {"call.tool": "web_get", "request.cached": 7}})["a"].keys
+    (key, _) = explained(rules, {"a": {"call.tool": "web_get", "request.cached": 7}})["a"].standing.keys
     assert (key.value, key.note) == (7.0, 'case "web_*"')
     assert outline(key) == [("call.tool", "web_get"), ("request.cached", 7.0)]
 
@@ -61,8 +62,8 @@ def test_only_the_branch_that_counts_is_followed():
 def test_the_key_that_decides_and_what_would_change_it():
     rules = "rank request.priority, request.context + 2 * request.generated\npromote when request.waited >= 5s"
     found = explained(rules, {"a": {"request.context": 100}, "b": {"request.prompt": 90, "request.generated": 10}})
-    assert [found[n].place for n in "ab"] == [1, 2]
-    ahead = found["b"].ahead
+    assert [found[n].standing.place for n in "ab"] == [1, 2]
+    ahead = found["b"].standing.ahead
     assert ahead is not None
     assert (ahead.name, ahead.decides) == ("a", "request.context + 2 * request.generated")
     assert (ahead.mine.value, ahead.theirs.value) == (120.0, 100.0)
@@ -76,7 +77,7 @@ def test_the_key_that_decides_and_what_would_change_it():
 def test_a_param_may_be_what_decides():
     rules = "param most = 10s in 1s..1h\nrank request.arrival\npromote when request.waited >= most"
     rows = {"a": {"request.waited": 11, "request.arrival": 3}, "b": {"request.arrival": 2}}
-    ahead = explained(rules, rows)["b"].ahead
+    ahead = explained(rules, rows)["b"].standing.ahead
     assert ahead is not None and ahead.decides == "promote"
     assert Change("most", 10.0, "more than", 11.0, "seconds") in ahead.changes
 
@@ -84,7 +85,7 @@ def test_a_param_may_be_what_decides():
 def test_what_is_not_monotone_has_no_single_value():
     rules = "rank abs(request.priority - 3) < 1, request.arrival"
     rows = {"a": {"request.priority": 9}, "b": {"request.priority": 3, "request.arrival": -1}}
-    ahead = explained(rules, rows)["b"].ahead
+    ahead = explained(rules, rows)["b"].standing.ahead
     assert ahead is not None and ahead.changes == (Change("request.priority", 3.0, "", None, ""),)
 
 
@@ -96,24 +97,24 @@ def test_what_would_change_it_does():
         "b": {"request.context": 500, "predict.output": 100, "call.chance": 1, "call.duration": 1},
     }
     engine = {"engine.running_tokens": 60_000}
-    (one,) = explain(policy, of_document(policy, {"requests": rows, "engine": engine}), ["b"])
-    assert one.ahead is not None
-    told = [c for c in one.ahead.changes if c.what.startswith("request")]
+    (one,) = explain(policy, of_document(policy, {"requests": rows, "engine": engine}), ["b"]).waiting
+    assert one.standing.ahead is not None
+    told = [c for c in one.standing.ahead.changes if c.what.startswith("request")]
     assert {c.what for c in told} >= {"request.context", "request.pinned", "request.waited"}
     for change in told:
         assert change.needed is not None
         step = {"more than": 1e-3, "less than": -1e-3}.get(change.bound, 0.0)
         row = {"call.context": 600, **rows["b"], change.what: change.needed + step}
         situation = of_document(policy, {"requests": {**rows, "b": row}, "engine": engine})
-        assert explain(policy, situation)[0].name == "b", change
+        assert explain(policy, situation).waiting[0].name == "b", change
 
 
 def test_every_arm_has_its_price_and_what_excludes_it():
     rules = "on call least { preserve: 2s when call.last, swap: 1s, discard: call.duration }"
     found = explained(rules, {"a": {"call.duration": 3, "call.chance": 0.4}}, engine={"engine.can_swap": False})
     foreseen = found["a"].foreseen
-    assert (foreseen.answer, foreseen.chance, foreseen.likely) == ("discard", 0.4, False)
-    assert [(o.text, o.cost.value, o.why, o.chosen) for o in foreseen.options] == [
+    assert (foreseen.answer.handlings, foreseen.chance, foreseen.likely) == ("discard", 0.4, False)
+    assert [(o.text, o.cost.value, o.why, o.chosen) for o in foreseen.answer.options] == [
         ("preserve", 2.0, "`call.last` does not hold", False),
         ("swap", 1.0, "the engine cannot swap now", False),
         ("discard", 3.0, "", True),
@@ -124,7 +125,7 @@ def test_nan_is_last_and_shown():
     rules = "rank request.cached / request.generated"
     found = explained(rules, {"a": {}, "b": {"request.cached": 1}})
     assert [one.name for one in found.values()] == ["b", "a"]
-    assert math.isnan(found["a"].keys[0].value)
+    assert math.isnan(found["a"].standing.keys[0].value)
 
 
 @pytest.mark.parametrize("path", shipped().values(), ids=lambda p: p.stem)
@@ -136,7 +137,7 @@ def test_the_order_is_that_of_the_tests_of_every_shipped_policy(path):
         if any(getattr(s, "paused", False) for s in test.steps):
             continue
         for step in (s for s in test.steps if type(s).__name__ == "ExpectRank" and s.rule == "rank"):
-            found = [one.name for one in explain(policy, of_test(policy, test.name)) if one.name in step.names]
+            found = [one.name for one in explain(policy, of_test(policy, test.name)).waiting if one.name in step.names]
             assert tuple(found) == step.names, test.name
             asked += 1
     assert asked
@@ -144,7 +145,7 @@ def test_the_order_is_that_of_the_tests_of_every_shipped_policy(path):
 
 def test_a_policy_that_extends_another_is_explained_in_its_words():
     found = explained("extends lamps", {"a": {"request.context": 5}})
-    assert [k.text for k in found["a"].keys][1] == "before + during + after"
+    assert [k.text for k in found["a"].standing.keys][1] == "before + during + after"
 
 
 def test_hints_and_classes_are_part_of_a_situation():
@@ -153,7 +154,7 @@ def test_hints_and_classes_are_part_of_a_situation():
         "rank highest class.weight, highest hint.critical"
     )
     found = explained(rules, {"a": {"hint.critical": 0.5}, "b": {"tenant.name": "g"}, "c": {"hint.critical": 7}})
-    assert {n: [k.value for k in one.keys] for n, one in found.items()} == {
+    assert {n: [k.value for k in one.standing.keys] for n, one in found.items()} == {
         "b": [2.0, 0.0], "c": [1.0, 1.0], "a": [1.0, 0.5],
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The control routes: /lamps/status, behind the same key as /v1.
+"""The control routes: /lamps/status and /lamps/state, behind the same key as /v1.
 
 vLLM's own key check covers a few path prefixes and these are not among them, so they check for themselves.
 """
@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 Command = Callable[[str, str], Awaitable[list[str]]]
 
 STATUS_PATH = "/lamps/status"
+STATE_PATH = "/lamps/state"
 
 
 def failure(status: HTTPStatus, message: str) -> JSONResponse:
@@ -53,16 +54,28 @@ class Control:
 
     async def status(self, request: Request) -> Response:
         """One frame for each data-parallel engine, and the counters of this API server."""
+        frames = await self._asked(request, "status", {})
+        if isinstance(frames, Response):
+            return frames
+        return JSONResponse(finite({"version": 1, "engines": frames, "api": dict(self._counters())}))
+
+    async def state(self, request: Request) -> Response:
+        """The live rows of each data-parallel engine, those of `?request=NAME` in any case."""
+        states = await self._asked(request, "state", {"requests": request.query_params.getlist("request")})
+        return states if isinstance(states, Response) else JSONResponse({"version": 1, "engines": states})
+
+    async def _asked(self, request: Request, name: str, payload: Mapping[str, Any]) -> list[Any] | Response:
+        """What every engine answers to the command *name*, or why there is no answer."""
         if not self._keys.admit(request.headers.get("Authorization")):
             return failure(HTTPStatus.UNAUTHORIZED, "this server asks for an API key: Authorization: Bearer KEY")
         try:
-            frames = [json.loads(answer) for answer in await self._command("status", "{}")]
+            answers = [json.loads(answer) for answer in await self._command(name, json.dumps(payload))]
         except Exception as problem:
             return failure(HTTPStatus.SERVICE_UNAVAILABLE, f"the engine did not answer: {problem}")
-        for frame in frames:
-            if "error" in frame:
-                return failure(HTTPStatus.INTERNAL_SERVER_ERROR, str(frame["error"]))
-        return JSONResponse(finite({"version": 1, "engines": frames, "api": dict(self._counters())}))
+        for answer in answers:
+            if "error" in answer:
+                return failure(HTTPStatus.INTERNAL_SERVER_ERROR, str(answer["error"]))
+        return answers
 
 
 def finite(value: Any) -> Any:
