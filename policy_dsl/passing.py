@@ -1,11 +1,12 @@
 """Virtual time in a test: what is given grows, and `while paused` and `promote` act on the way.
 
 Nothing is executed by an engine: requests go on waiting, calls go on running, and the engine is as it is given.
-It is asked all the same, at its steps (`engine.step_time` apart) and at the instants of the test:
+It is asked all the same, at its steps: at the start of the test and every `engine.step_time` from there. An instant
+between two steps sees what the last step decided, so that looking changes nothing.
 
-- `promote`, about a request, at the start and at each of them from its arrival on, until it holds; then it stays
+- `promote`, about a request, at the start and at each step from its arrival on, until it holds; then it stays
   promoted.
-- `while paused every D`, about a session, at the first of them at least D after the last asking, which at first is
+- `while paused every D`, about a session, at the first step at least D after the last asking, which at first is
   `on call` when the call began. A discarded session has nothing left to decide about.
 
 What `while paused` answered, or `on call` before it, is in force; `preserve for D then B` becomes B when the call
@@ -62,7 +63,7 @@ class World:
     """The engine and the rows of a test, at its present instant. *rows*: what is now, by name, every signal."""
 
     def __init__(self, policy: CompiledPolicy, givens: Sequence[nodes.Given]) -> None:
-        """*givens*: the steps before the first `at`. Asks what is due at once."""
+        """*givens*: what the test gives before its first `at`. Asks what is due at once."""
         self.policy, self.at_s = policy, 0.0
         self._given = {f.path: f for g in givens if g.name is None for f in g.fields if "." in f.path}
         self.engine: Mapping[str, Value] = engine_values(self._given.values())
@@ -105,7 +106,7 @@ class World:
 
     def _ask_now(self) -> None:
         for row in self._rows.values():
-            if row.due_s <= self.at_s + _NEARLY:
+            if self._step_from(row.due_s) <= self.at_s + _NEARLY:
                 self._ask(row, self.at_s)
         self.rows = {name: self._values(row, self.at_s) for name, row in self._rows.items()}
 

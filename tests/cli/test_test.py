@@ -66,6 +66,20 @@ def test_a_failing_expectation_is_shown_with_every_value(folder: Path) -> None:
     assert line.startswith('wrong.lamps:10:3: FAIL "short first": expected a, b')
 
 
+def test_a_failing_expectation_says_of_what_time_it_is(folder: Path) -> None:
+    steps = "  session s { call.elapsed: 1s }\n  at 4s\n  expect s paused swap\n"
+    (folder / "late.lamps").write_text(
+        'lamps 1\n\npolicy late "t"\n\non call preserve\n'
+        f'while paused every 1s least {{ preserve: call.elapsed  discard: 2.5s }}\n\ntest "t" {{\n{steps}}}\n'
+    )
+    done = lamps("test", "late.lamps", cwd=folder)
+    assert "at 4s: expected s paused swap; the answer is discard (line 6)" in done.stdout
+    values = ("preserve        3", "discard         2.5", "s.call.elapsed  5", "decided at      2s")
+    assert all(f"{line}\n" in done.stdout for line in values)
+    document = json.loads(lamps("test", "late.lamps", "--format", "json", cwd=folder).stdout)
+    assert document["files"][0]["tests"][0]["failures"][0]["at_s"] == 4.0
+
+
 def test_a_policy_with_errors_shows_them_and_the_others_run(folder: Path) -> None:
     (folder / "broken.lamps").write_text(BROKEN)
     done = lamps("test", cwd=folder)

@@ -17,6 +17,7 @@ from engine_adapter.runtime.turn import Turn, reader_of
 from policy_dsl.catalogue import DECLARED, SHAPE, SIGNALS, STATISTICS
 from policy_dsl.compiled import compile_policy
 from policy_dsl.loading import load_text
+from policy_dsl.prediction import Dist
 from tests.runtime.test_core import World, arrive, finish
 
 HEAD = 'lamps 1\npolicy tried "a test"\n'
@@ -56,6 +57,35 @@ def test_a_paused_row_has_every_signal() -> None:
     row = of_row(tried.calls.paused["s"].turn)
     check_types(row)
     assert (row["call.elapsed"], row["call.chance"]) == (5.0, 1.0)
+
+
+def test_a_running_call_takes_longer_than_it_has_run() -> None:
+    tried = runtime("rank request.arrival\non call preserve")
+    arrive(tried, "a", session="s", lamps_call_tool="x", lamps_call_duration_s=9.0)
+    finish(tried, "a")
+    turn = tried.calls.paused["s"].turn
+    assert (of_row(turn, 8.0)["call.duration"], of_row(turn, 8.0)["call.remaining"]) == (9.0, 1.0)
+    late = of_row(turn, 20.0)
+    assert (late["call.duration.p90"], late["call.remaining"], late["call.duration.known"]) == (40.0, 20.0, False)
+    assert turn.call is not None
+    turn.call.duration = Dist.between(1.0, 4.0)
+    row, begun = of_row(turn, 3.0), of_row(turn, 0.0)
+    assert begun["call.duration.p50"] == pytest.approx(1.0) and begun["call.duration.after"] == 0.0
+    assert 3.0 < row["call.duration.p50"] < row["call.duration"] < row["call.duration.p99"]
+    assert row["call.remaining"] == pytest.approx(row["call.duration"] - 3.0)
+    assert row["call.duration.after"] == 3.0 and row["call.duration.mu"] == begun["call.duration.mu"]
+
+
+def test_a_call_that_overruns_is_expected_to_go_on_overrunning() -> None:
+    world = World()
+    tried = runtime("on call preserve\nyield highest call.remaining", world)
+    for name, seconds in (("long", 40.0), ("late", 5.0)):
+        arrive(tried, name, session=name, lamps_call_tool="x", lamps_call_duration_s=seconds)
+        finish(tried, name)
+    world.now = 4.0
+    assert [pin.session for pin in tried.calls.yield_order(spare="")] == ["long", "late"]
+    world.now = 30.0
+    assert [pin.session for pin in tried.calls.yield_order(spare="")] == ["late", "long"]
 
 
 def test_the_engine_has_every_signal() -> None:
