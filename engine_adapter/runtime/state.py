@@ -14,12 +14,12 @@ from typing import Any
 from engine_adapter.control.naming import means
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.turn import SIGNALS, Turn
+from policy_dsl.catalogue import SHAPE, STATISTICS
 from policy_dsl.prediction import Dist
 
 VERSION = 1
 # Rows of a kind. Reading and writing one takes about 60 us, between two steps of the engine.
 LISTED = 500
-_STATISTICS = ("mean", "p50", "p90", "p95", "p99", "known", "mu", "sigma")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _signals(runtime: Runtime, turn: Turn) -> dict[str, Any]:
 
 
 def _prediction(dist: Dist) -> Mapping[str, Any]:
-    return {name: _written(dist.stat(name)) for name in _STATISTICS}
+    return {name: _written(dist.stat(name)) for name in ("mean", *STATISTICS, *SHAPE)}
 
 
 def _written(value: float | bool | str) -> float | bool | str:
