@@ -102,6 +102,9 @@ def _check_times(el: Elaborator, s: nodes.TestStatement, env: Env) -> None:
                     if "." not in f.path.name and not f.path.name.startswith(POISON):
                         message, help = "params are given before the first `at`", "move it up"
                         el.error(codes.SYNTAX, message, f.path.span, env, "", label, help)
+                    elif f.path.name == "engine.now":
+                        message, help = "from here on `at` says what time it is", "give it before the first `at`"
+                        el.error(codes.SYNTAX, message, f.path.span, env, "", label, help)
 
 
 def _step(el: Elaborator, step: nodes.Step, subjects: Subjects, env: Env) -> nodes.CheckedStep | None:

@@ -89,6 +89,12 @@ def test_the_engine_changes_when_it_is_said_to() -> None:
     ]
 
 
+def test_the_clock_is_set_before_it_runs() -> None:
+    test = "request a {} at 1s given { engine.now: 9s } expect a.request.age == 9s"
+    (found,) = load_text(f'lamps 1\npolicy p "t"\ntest "it" {{ {test} }}').diagnostics
+    assert found.message == "from here on `at` says what time it is"
+
+
 def test_steps_are_counted_at_the_pace_of_their_time() -> None:
     test = "request a {} at 1s given { engine.step_time: 0.1s/1step } expect a.request.waited_steps == 50steps"
     assert said(run(ARRIVAL, f"{test} at 2s expect a.request.waited_steps == 60steps")) == []
