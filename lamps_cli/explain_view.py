@@ -113,6 +113,8 @@ def _paused(one: ExplainedPaused, statements: tuple[str, ...], depth: int) -> It
         yield _unstated("on call")
     if one.now is not None:
         yield from _answer(f"while paused every {one.every}, asked now", one.now, depth)
+        if one.handling == "discard" and one.now.handlings != "discard":
+            yield "  but what is given up stays so"
     else:
         yield _unstated("while paused")
     if one.yields is not None:

@@ -27,7 +27,7 @@ COMMANDS = {
     "lint": "Check policy files.",
     "fmt": "Format policy files.",
     "test": "Run the tests in policy files.",
-    "explain": "Say why a request stands where it does.",
+    "explain": "Say why requests wait, run or are paused as they do.",
     "policy": "List, show, compare and begin policies.",
     "lsp": "The language server that editors start.",
     "rule": "Explain a rule of lint.",

@@ -122,7 +122,7 @@ def _live(
         raise Failure(f"{base_url(url)} has no engine {engine}", f"it has {len(states)}, from 0")
     if save is not None:
         _save(save, states[engine])
-        talk(f"wrote {save}\n")
+        talk(f"wrote {save}")
     return states[engine]
 
 

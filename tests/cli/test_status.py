@@ -37,17 +37,20 @@ STATUS = {"version": 1, "engines": [FRAME], "api": {"verdicts_sent": 2}}
 
 
 class FakeServer:
-    """Answers /lamps/status with *status* and *body*; remembers the last Authorization header."""
+    """Answers *paths* with *status* and *body*; remembers the last Authorization header and query."""
 
     def __init__(self) -> None:
         self.status, self.body = 200, json.dumps(STATUS)
+        self.paths = ("/lamps/status",)
         self.authorization: str | None = None
+        self.query = ""
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 fake.authorization = self.headers.get("Authorization")
-                self.send_response(fake.status if self.path == "/lamps/status" else 404)
+                path, _, fake.query = self.path.partition("?")
+                self.send_response(fake.status if path in fake.paths else 404)
                 self.end_headers()
                 self.wfile.write(fake.body.encode())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -29,6 +30,29 @@ def test_status_asks_for_the_key_that_v1_asks_for(server: Server, header: dict[s
     models = httpx.get(f"{server.url}/v1/models", headers=header)
     assert (status.status_code, models.status_code) == (401, 401)
     assert set(status.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}])
+def test_live_rows_ask_for_the_key_too(server: Server, header: dict[str, str]) -> None:
+    assert httpx.get(f"{server.url}/lamps/state", headers=header).status_code == 401
+
+
+def test_live_rows_are_explained_and_saved(server: Server, tmp_path: Path) -> None:
+    said = "a sentence of the prompt"
+    for n in range(2):
+        server.openai().chat.completions.create(
+            model="smollm2", messages=[{"role": "user", "content": f"{said} {n}"}], max_tokens=4,
+            extra_headers={"X-Session-ID": f"explained-{n}"},
+        )  # fmt: skip
+    saved = tmp_path / "state.json"
+    live = lamps("explain", "--url", server.url, "--api-key", KEY, "--save", saved)
+    assert live.returncode == ExitCode.OK, live.stderr
+    state = json.loads(saved.read_text())
+    policy = server.status().engines[0].policy
+    assert (state["policy"]["name"], state["policy"]["revision"]) == (policy.name, policy.revision)
+    assert state["paused"] and said not in saved.read_text()
+    assert lamps("explain", saved).stdout == live.stdout
+    assert all(f"{key}: paused, " in live.stdout for key in state["paused"])
 
 
 def test_status_tells_the_policy_and_its_revision(server: Server) -> None:
