@@ -18,7 +18,7 @@ from policy_dsl.catalogue import SHAPE, STATISTICS
 from policy_dsl.prediction import Dist
 
 VERSION = 1
-# Rows of a kind. 500 take 40 ms to read and write (of 4,000, by lamps.lamps, 2-core VM), between two steps of the engine.
+# Rows of a kind. 500 take 40 ms to read and write (of 4,000, by lamps.lamps, 2 cores), between two steps of the engine.
 LISTED = 500
 
 
