@@ -1,0 +1,271 @@
+"""A virtual engine: vLLM's scheduler with a lamps policy in it, a made-up worker, and a clock that steps move.
+
+It does what vLLM's engine core does around its scheduler. Synchronous: schedule, compute, update. Asynchronous: the
+next step is scheduled while the last one computes, and no more than two are under way. A request is added, and a
+verdict heard, between two steps, as on the server.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vllm.sampling_params import SamplingParams
+from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.outputs import ModelRunnerOutput
+from vllm.v1.request import Request, RequestStatus
+
+from engine_adapter.runtime.core import Runtime
+from engine_adapter.virtual.build import scheduler_for
+from engine_adapter.virtual.clock import VirtualClock
+from engine_adapter.virtual.profile import Profile
+from engine_adapter.vllm import internals
+
+# What the model always answers. Sessions differ in their prompts, so no two share an answer's KV by it.
+TOKEN = 7
+_ANSWER, _NO_ANSWER = [TOKEN], list[int]()  # read-only, shared by all requests and steps
+# With a step computing and the next one scheduled, the engine core waits for the first.
+_MOST_UNDER_WAY = 2
+
+
+@dataclass(slots=True)
+class _Live:
+    """A request in the engine. *known*: tokens at its start whose KV was computed once."""
+
+    request: Request
+    known: int
+    cached: int | None = None
+    started_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    output: SchedulerOutput
+    answer: ModelRunnerOutput
+    first_tokens: list[str]
+    ends_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A request that was answered. *cached*: prompt tokens it found in the prefix cache when it was admitted."""
+
+    id: str
+    cached: int
+    started_s: float
+    preemptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a step brought, at the clock's present time. *scheduled*: tokens of the step begun, 0 when none was."""
+
+    scheduled: int = 0
+    first_tokens: Sequence[str] = ()
+    finished: Sequence[Finished] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """KV memory in blocks: used by requests, held by pins alone, free (prefix cache included)."""
+
+    running: int
+    pinned: int
+    free: int
+
+
+def block_hash(value: object) -> bytes:
+    """A hash of vLLM's (parent hash, tokens, extra keys), much cheaper than SHA-256. No request here has extra keys."""
+    parent, tokens, _ = value if isinstance(value, tuple) else (b"", b"", None)
+    number = int.from_bytes(parent, "little")
+    # Only numbers are hashed: the hash of a text or of None differs between processes.
+    return hash((number, tuple(tokens))).to_bytes(8, "little", signed=True)
+
+
+class VirtualEngine:
+    """One engine in virtual time. *counters*: of what it did; *lamps*: the runtime, None for stock vLLM."""
+
+    def __init__(self, profile: Profile, policy: str, params: Mapping[str, float], clock: VirtualClock) -> None:
+        init_none_hash(block_hash)
+        self.profile = profile
+        self.clock = clock
+        self.scheduler = scheduler_for(profile, policy, params, clock)
+        self.lamps: Runtime | None = getattr(self.scheduler, "lamps", None)
+        self.counters: Counter[str] = Counter()
+        self.steps = 0
+        self._hasher = get_request_block_hasher(self.scheduler.hash_block_size, block_hash)
+        self._ahead = isinstance(self.scheduler, AsyncScheduler)
+        self._under_way: deque[_Step] = deque()
+        self._live: dict[str, _Live] = {}
+        self._unanswered: dict[str, Request] = {}  # admitted, no token yet
+        self._lost: dict[str, int] = {}  # tokens of KV that a preempted request had
+        self._needs_context = bool(profile.step.prefill_context_s or profile.step.context_token_s)
+        self._watch_preemptions()
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        prompt: list[int],
+        output: int,
+        session: str,
+        told: Mapping[str, Any],
+        known: int = 0,
+        priority: int = 0,
+    ) -> None:
+        """A request reaches the engine, to generate exactly *output* tokens.
+
+        *told*: as `vllm_xargs`. *known*: tokens at the start of the prompt whose KV was computed in earlier turns.
+        ValueError when it is too long to be ever admitted.
+        """
+        needed = len(prompt) + output
+        if needed > self.profile.longest:
+            raise ValueError(f"{needed} tokens don't fit: the engine holds {self.profile.longest} of one request")
+        params = SamplingParams(max_tokens=output, ignore_eos=True, extra_args=dict(told) or None)
+        request = Request(
+            name,
+            prompt,
+            params,
+            None,
+            arrival_time=self.clock(),
+            block_hasher=self._hasher,
+            session_id=session,
+            priority=priority,
+        )
+        self._live[name] = _Live(request, known)
+        self.scheduler.add_request(request)
+
+    def abort(self, name: str) -> None:
+        """The client of a request has gone."""
+        if self._live.pop(name, None) is not None:
+            self._unanswered.pop(name, None)
+            self._lost.pop(name, None)
+            self.scheduler.finish_requests(name, RequestStatus.FINISHED_ABORTED)
+
+    def verdict(self, label: str, outcome: str, tools: tuple[str, ...] = ()) -> None:
+        """The API side says how a turn ended, as `Runtime.verdict` wants it."""
+        if self.lamps is not None:
+            self.lamps.verdict(label, outcome, tools)
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._live or self._under_way)
+
+    def step(self) -> Events:
+        """Let the engine core turn once: schedule, or wait for what computes, or both."""
+        scheduled = 0
+        if self._live and len(self._under_way) < _MOST_UNDER_WAY:
+            scheduled = self._schedule()
+            if self._ahead and scheduled and len(self._under_way) < _MOST_UNDER_WAY:
+                return Events(scheduled)
+        if not self._under_way:
+            return Events()
+        return self._finish(self._under_way.popleft(), scheduled)
+
+    def occupancy(self) -> Occupancy:
+        """How the KV memory is used now."""
+        free = internals.free_blocks(self.scheduler)
+        used = self.profile.blocks - free
+        pinned = self.lamps.calls.ledger.tokens // self.profile.block_size if self.lamps is not None else 0
+        return Occupancy(max(used - pinned, 0), min(pinned, used), free)
+
+    @property
+    def running(self) -> int:
+        return len(self.scheduler.running)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._live) - len(self.scheduler.running)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _schedule(self) -> int:
+        """Schedule one step and begin to compute it; returns its tokens."""
+        output = self.scheduler.schedule()
+        if not output.total_num_scheduled_tokens:
+            return 0
+        self.steps += 1
+        self._admitted(output)
+        began = max(self.clock(), self._under_way[-1].ends_s if self._under_way else 0.0)
+        ids = list(output.num_scheduled_tokens)
+        requests = self.scheduler.requests
+        answer = ModelRunnerOutput(
+            req_ids=ids,
+            req_id_to_index={name: place for place, name in enumerate(ids)},
+            sampled_token_ids=[_NO_ANSWER if requests[name].is_prefill_chunk else _ANSWER for name in ids],
+        )
+        first = [
+            name
+            for name, request in self._unanswered.items()
+            if name in output.num_scheduled_tokens and not request.is_prefill_chunk
+        ]
+        for name in first:
+            del self._unanswered[name]
+        self._under_way.append(_Step(output, answer, first, began + self._step_s(output)))
+        return int(output.total_num_scheduled_tokens)
+
+    def _finish(self, step: _Step, scheduled: int) -> Events:
+        """The step has computed: its tokens reach the scheduler and the clients."""
+        self.clock.advance_to(step.ends_s)
+        self.scheduler.update_from_output(step.output, step.answer)
+        ended = self.scheduler.finished_req_ids
+        finished = [self._ended(name) for name in step.answer.req_ids if name in ended and name in self._live]
+        return Events(scheduled, step.first_tokens, finished)
+
+    def _ended(self, name: str) -> Finished:
+        live = self._live.pop(name)
+        self.counters["generation_tokens"] += live.request.num_output_tokens
+        return Finished(name, live.cached or 0, live.started_s or 0.0, live.request.num_preemptions)
+
+    def _admitted(self, output: SchedulerOutput) -> None:
+        """Note what new and resumed requests found in the prefix cache, and what is computed once more."""
+        now = self.clock()
+        counters = self.counters
+        for new in output.scheduled_new_reqs:
+            live = self._live[new.req_id]
+            cached, live.cached, live.started_s = new.num_computed_tokens, new.num_computed_tokens, now
+            self._unanswered[new.req_id] = live.request
+            counters["prompt_tokens"] += live.request.num_prompt_tokens
+            counters["prefix_cache_queries"] += live.request.num_prompt_tokens
+            counters["prefix_cache_hits"] += cached
+            counters["recomputed_after_call"] += max(live.known - cached, 0)
+        resumed = output.scheduled_cached_reqs.resumed_req_ids
+        for name in sorted(resumed) if resumed else ():
+            request = self._live[name].request
+            cached = request.num_computed_tokens - output.num_scheduled_tokens[name]
+            counters["recomputed_after_preemption"] += max(self._lost.pop(name, 0) - cached, 0)
+
+    def _step_s(self, output: SchedulerOutput) -> float:
+        """What the profile says that this step takes."""
+        tokens = list(output.num_scheduled_tokens.values())
+        decoding = tokens.count(1)
+        prefilled = output.total_num_scheduled_tokens - decoding
+        if not self._needs_context:
+            return self.profile.step.of(prefilled, 0.0, decoding, 0)
+        area, context = 0.0, 0
+        requests = self.scheduler.requests
+        for name, count in output.num_scheduled_tokens.items():
+            before = requests[name].num_computed_tokens - count  # vLLM has counted this step already
+            if count > 1:
+                area += count * (before + count / 2)
+            else:
+                context += before
+        return self.profile.step.of(prefilled, area, decoding, context)
+
+    def _watch_preemptions(self) -> None:
+        preempt = self.scheduler._preempt_request
+
+        def counted(request: Request, *args: Any, **kwargs: Any) -> None:
+            self.counters["preemptions"] += 1
+            self._lost[request.request_id] = request.num_computed_tokens
+            preempt(request, *args, **kwargs)
+
+        self.scheduler._preempt_request = counted
