@@ -6,16 +6,17 @@ predictions of which nothing has run yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from policy_dsl import ir
-from policy_dsl.codegen.lower import rebuild, with_params
+from policy_dsl.codegen.lower import postorder, rebuild, with_params
 from policy_dsl.limits import limit_of
 from policy_dsl.types import BOOL, INSTANT, Kind, quantity
 from policy_dsl.units import SECOND
 
 Nodes = tuple[ir.Node, ...]
+_COMPARED = (Kind.QUANTITY, Kind.INSTANT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def settle(policy: ir.Policy, params: Mapping[str, float]) -> Rules:
         every=None if paused is None else _every(one(paused.every)),
         yields=keys(policy.yields, one),
         victim=keys(policy.victim, before),
-        admit=None if policy.admit is None else _or_faulty(before(policy.admit), builder),
+        admit=None if policy.admit is None else before(_or_faulty(policy.admit, builder)),
         classes=tuple((c.name, None if c.when is None else one(c.when)) for c in policy.classes),
         limits=tuple(map(bound, policy.limits)),
     )
@@ -111,21 +112,41 @@ def _every(node: ir.Node) -> Every:
 
 
 def _or_faulty(when: ir.Node, builder: ir.Builder) -> ir.Node:
-    """*when*, or true where a comparison it is made of has a side that is not a number: a fault lets the row in."""
-    made = when
-    for side in _compared(when):
-        fault = builder.node(ir.Binary, BOOL, side.span, "!=", side, side)
-        made = builder.node(ir.Binary, BOOL, when.span, "or", made, fault)
-    return made
+    """*when*, or true where a comparison that decides it has a side that is not a number: a fault lets the row in.
+
+    Asked of the policy as written: what a parameter's value folds away must not change the answer.
+    """
+    fault: dict[int, ir.Node | None] = {}
+    for node in postorder((when,)):
+        fault[id(node)] = _fault(node, fault, builder)
+    return _either(when, fault[id(when)], builder) or when
 
 
-def _compared(node: ir.Node) -> Iterator[ir.Node]:
-    """The sides of the comparisons below `and`, `or` and `not`."""
+def _fault(node: ir.Node, below: Mapping[int, ir.Node | None], builder: ir.Builder) -> ir.Node | None:
+    """Whether *node*, a condition, is decided by what is not a number; None: never. *below*: the same of its parts."""
     match node:
         case ir.Unary(op="not", operand=operand):
-            yield from _compared(operand)
-        case ir.Binary(op="and" | "or", left=left, right=right):
-            yield from _compared(left)
-            yield from _compared(right)
-        case ir.Binary(left=left, right=right) if left.type.kind in (Kind.QUANTITY, Kind.INSTANT):
-            yield from (side for side in (left, right) if not isinstance(side, ir.Const))
+            return below[id(operand)]
+        case ir.If(test=test, then=then, other=other):
+            no = builder.node(ir.Const, BOOL, node.span, False)
+            arms = [below[id(arm)] or no for arm in (then, other)]
+            taken = None if arms == [no, no] else builder.node(ir.If, BOOL, node.span, test, *arms)
+            return _either(below[id(test)], taken, builder)
+        case ir.Binary(left=left, right=right) if left.type == BOOL:
+            return _either(below[id(left)], below[id(right)], builder)
+        case ir.Binary(left=left, right=right, type=type_) if type_ == BOOL and left.type.kind in _COMPARED:
+            return _either(_not_a_number(left, builder), _not_a_number(right, builder), builder)
+        case _:
+            return None
+
+
+def _not_a_number(node: ir.Node, builder: ir.Builder) -> ir.Node | None:
+    if isinstance(node, ir.Const | ir.Param):
+        return None
+    return builder.node(ir.Binary, BOOL, node.span, "!=", node, node)
+
+
+def _either(one: ir.Node | None, other: ir.Node | None, builder: ir.Builder) -> ir.Node | None:
+    if one is None or other is None:
+        return one or other
+    return builder.node(ir.Binary, BOOL, one.span, "or", one, other)

@@ -109,6 +109,19 @@ def test_a_gate_opens_where_it_is_not_a_number() -> None:
     assert compiled("rank request.arrival").scalar.admit(row(), ENGINE)
 
 
+@pytest.mark.parametrize("strict", [1.0, 0.0])
+def test_a_fault_in_a_branch_of_a_gate_is_one_whatever_the_params_are(strict: float) -> None:
+    """What a param's value folds away is not asked otherwise than what is asked at run time."""
+    text = (
+        "param strict = 1 in 0..1\nadmit when if strict > 0.5 and engine.running >= 0 { request.uncached / 0 < 3tok }"
+    )
+    gate = compiled(text + " else { request.cached / 0 < 3tok }", strict=strict).scalar
+    faulty = {"request__uncached" if strict else "request__cached": 0.0}
+    other = {"request__cached" if strict else "request__uncached": 5.0}
+    assert gate.admit(row(**faulty, **other), ENGINE)
+    assert not gate.admit(row(request__uncached=5.0, request__cached=5.0), ENGINE)
+
+
 def test_what_a_gate_reads_is_known_apart() -> None:
     rules = compiled("admit when request.uncached < 3tok\nrank request.arrival\nvictim session.service")
     assert rules.admit_keys == {"request.uncached"}
