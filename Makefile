@@ -8,7 +8,7 @@ POLICY ?= lamps
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest fmt docs bench clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -45,6 +45,9 @@ imports: $(VENV)/.dev ## who may import whom
 
 pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word")
 	@$(BIN)/pytest $(ARGS)
+
+soak: $(VENV)/.dev ## the random tests of the language at length: 7,000 policies in all readings, 20,000 mutated ones
+	@LAMPS_SOAK=1 $(BIN)/pytest --timeout 0 tests/policy_dsl/test_agreement.py tests/policy_dsl/test_bad_input.py
 
 fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)

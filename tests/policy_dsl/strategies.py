@@ -1,23 +1,21 @@
-"""Random well-typed policies and random rows, for the test that all readings agree.
+"""Random graphs of well-typed expressions as policies, and random rows, for the test that all readings agree.
 
 A program grows as a list: each new node takes operands among those before it, so that sharing,
-choices below choices and mixtures of engine, row and step values are common.
+choices below choices and mixtures of engine, row and step values are common. All is drawn from one
+`random.Random`: a seed is a program. (`programs.py` writes policies as text, with all the language has.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from hypothesis import strategies as st
-
 from policy_dsl import catalogue, ir
-from policy_dsl.codegen.lower import postorder
-from policy_dsl.codegen.scalar import decision_roots
 from policy_dsl.diagnostics.model import Source, Span
-from policy_dsl.types import BOOL, HANDLING, INSTANT, TEXT, Handling, Type, quantity
+from policy_dsl.types import BOOL, HANDLING, INSTANT, TEXT, Handling, Kind, Type, quantity
 from policy_dsl.units import NUMBER, SECOND
 
 SOURCE = Source("random.lamps", "rank\n")
@@ -38,7 +36,6 @@ SPECIAL = (
 )  # fmt: skip
 ORDINARY = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 10.0, 300.0)
 PARAMS = {"alpha": 0.25, "beta": 3.0}
-numbers = st.sampled_from(SPECIAL) | st.floats(-1e3, 1e3) | st.floats()
 
 _RUNNING = QUANTITIES.index("engine.running")
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
@@ -76,107 +73,116 @@ def _seeded() -> Pool:
     return pool
 
 
-@st.composite
-def pools(draw: st.DrawFn, most: int = 30) -> Pool:
+def pools(random: Random, most: int = 30) -> Pool:
     pool = _seeded()
-    for _ in range(draw(st.integers(4, most))):
-        draw(st.sampled_from(_STEPS))(draw, pool)
+    for _ in range(random.randint(4, most)):
+        random.choice(_STEPS)(random, pool)
     return pool
 
 
-def _one(draw: st.DrawFn, nodes: list[ir.Node]) -> ir.Node:
-    newest = draw(st.integers(0, min(5, len(nodes) - 1)))
-    return nodes[-1 - (newest if draw(st.booleans()) else draw(st.integers(0, len(nodes) - 1)))]
+def number(random: Random) -> float:
+    """Often a special one, sometimes any of all doubles."""
+    match random.randrange(3):
+        case 0:
+            return random.choice(SPECIAL)
+        case 1:
+            return random.uniform(-1e3, 1e3)
+        case _:
+            return float(struct.unpack("<d", random.randbytes(8))[0])
 
 
-def _any(draw: st.DrawFn, kinds: list[list[ir.Node]]) -> list[ir.Node]:
-    """One of *kinds*; by number, since Hypothesis prints what it samples from, and graphs are long in print."""
-    return kinds[draw(st.integers(0, len(kinds) - 1))]
+def _heads(random: Random) -> bool:
+    return random.random() < 0.5
 
 
-def _constant(draw: st.DrawFn, pool: Pool) -> None:
-    pool.numbers.append(pool.make(ir.Const, NUM, draw(numbers)))
+def _one(random: Random, nodes: list[ir.Node]) -> ir.Node:
+    """Often one of the newest, so that graphs get deep."""
+    return random.choice(nodes[-6:] if _heads(random) else nodes)
 
 
-def _arithmetic(draw: st.DrawFn, pool: Pool) -> None:
-    op = draw(st.sampled_from("+-*/^"))
-    pool.numbers.append(pool.make(ir.Binary, NUM, op, _one(draw, pool.numbers), _one(draw, pool.numbers)))
+def _constant(random: Random, pool: Pool) -> None:
+    pool.numbers.append(pool.make(ir.Const, NUM, number(random)))
 
 
-def _function(draw: st.DrawFn, pool: Pool) -> None:
-    name = draw(st.sampled_from(_UNARY_CALLS))
-    pool.numbers.append(pool.make(ir.Call, NUM, name, (_one(draw, pool.numbers),)))
+def _arithmetic(random: Random, pool: Pool) -> None:
+    op = random.choice("+-*/^")
+    pool.numbers.append(pool.make(ir.Binary, NUM, op, _one(random, pool.numbers), _one(random, pool.numbers)))
 
 
-def _several(draw: st.DrawFn, pool: Pool) -> None:
-    name = draw(st.sampled_from(["min", "max", "clamp"]))
-    count = 3 if name == "clamp" else draw(st.integers(2, 4))
-    pool.numbers.append(pool.make(ir.Call, NUM, name, tuple(_one(draw, pool.numbers) for _ in range(count))))
+def _function(random: Random, pool: Pool) -> None:
+    name = random.choice(_UNARY_CALLS)
+    pool.numbers.append(pool.make(ir.Call, NUM, name, (_one(random, pool.numbers),)))
 
 
-def _negative(draw: st.DrawFn, pool: Pool) -> None:
-    pool.numbers.append(pool.make(ir.Unary, NUM, "-", _one(draw, pool.numbers)))
+def _several(random: Random, pool: Pool) -> None:
+    name = random.choice(["min", "max", "clamp"])
+    count = 3 if name == "clamp" else random.randint(2, 4)
+    pool.numbers.append(pool.make(ir.Call, NUM, name, tuple(_one(random, pool.numbers) for _ in range(count))))
 
 
-def _compare(draw: st.DrawFn, pool: Pool) -> None:
-    op = draw(st.sampled_from(_COMPARISONS))
-    pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(draw, pool.numbers), _one(draw, pool.numbers)))
+def _negative(random: Random, pool: Pool) -> None:
+    pool.numbers.append(pool.make(ir.Unary, NUM, "-", _one(random, pool.numbers)))
 
 
-def _equal(draw: st.DrawFn, pool: Pool) -> None:
-    kind = _any(draw, [pool.handlings, pool.texts, pool.flags])
-    op = draw(st.sampled_from(["==", "!="]))
-    pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(draw, kind), _one(draw, kind)))
+def _compare(random: Random, pool: Pool) -> None:
+    op = random.choice(_COMPARISONS)
+    pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(random, pool.numbers), _one(random, pool.numbers)))
 
 
-def _logic(draw: st.DrawFn, pool: Pool) -> None:
-    op = draw(st.sampled_from(["and", "or"]))
-    pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(draw, pool.flags), _one(draw, pool.flags)))
+def _equal(random: Random, pool: Pool) -> None:
+    kind = random.choice([pool.handlings, pool.texts, pool.flags])
+    op = random.choice(["==", "!="])
+    pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(random, kind), _one(random, kind)))
 
 
-def _not(draw: st.DrawFn, pool: Pool) -> None:
-    pool.flags.append(pool.make(ir.Unary, BOOL, "not", _one(draw, pool.flags)))
+def _logic(random: Random, pool: Pool) -> None:
+    op = random.choice(["and", "or"])
+    pool.flags.append(pool.make(ir.Binary, BOOL, op, _one(random, pool.flags), _one(random, pool.flags)))
 
 
-def _text_is(draw: st.DrawFn, pool: Pool) -> None:
-    patterns = tuple(draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3)))
-    pool.flags.append(pool.make(ir.TextIs, BOOL, _one(draw, pool.texts), patterns))
+def _not(random: Random, pool: Pool) -> None:
+    pool.flags.append(pool.make(ir.Unary, BOOL, "not", _one(random, pool.flags)))
 
 
-def _if(draw: st.DrawFn, pool: Pool) -> None:
-    test = _one(draw, pool.flags)
+def _text_is(random: Random, pool: Pool) -> None:
+    patterns = tuple(random.choices(PATTERNS, k=random.randint(1, 3)))
+    pool.flags.append(pool.make(ir.TextIs, BOOL, _one(random, pool.texts), patterns))
+
+
+def _if(random: Random, pool: Pool) -> None:
+    test = _one(random, pool.flags)
     # Half of them of numbers: the others are rarer in policies.
     kinds = [pool.numbers, pool.numbers, pool.numbers, pool.flags, pool.texts, pool.handlings]
-    kind = _any(draw, kinds)
-    then, other = _one(draw, kind), _one(draw, kind)
+    kind = random.choice(kinds)
+    then, other = _one(random, kind), _one(random, kind)
     kind.append(pool.make(ir.If, then.type, test, then, other))
 
 
-def _cost(draw: st.DrawFn, pool: Pool) -> ir.Node:
+def _cost(random: Random, pool: Pool) -> ir.Node:
     """Often one that a row and the state of the engine decide together, as in policies."""
-    cost = _one(draw, pool.numbers)
-    if draw(st.booleans()):
+    cost = _one(random, pool.numbers)
+    if _heads(random):
         return cost
-    row = pool.numbers[draw(st.sampled_from([0, 1, 2, 3, 4]))]
-    return pool.make(ir.Binary, NUM, draw(st.sampled_from("+*")), row, pool.numbers[_RUNNING])
+    row = pool.numbers[random.choice([0, 1, 2, 3, 4])]
+    return pool.make(ir.Binary, NUM, random.choice("+*"), row, pool.numbers[_RUNNING])
 
 
-def _least(draw: st.DrawFn, pool: Pool) -> None:
+def _least(random: Random, pool: Pool) -> None:
     arms = []
-    for _ in range(draw(st.integers(1, 3))):
-        allowed = _one(draw, pool.flags) if draw(st.booleans()) else None
-        handling = draw(st.sampled_from([Handling.PRESERVE, Handling.DISCARD, Handling.SWAP]))
-        arms.append(ir.LeastArm(handling, _cost(draw, pool), allowed))
+    for _ in range(random.randint(1, 3)):
+        allowed = _one(random, pool.flags) if _heads(random) else None
+        handling = random.choice([Handling.PRESERVE, Handling.DISCARD, Handling.SWAP])
+        arms.append(ir.LeastArm(handling, _cost(random, pool), allowed))
     pool.handlings.append(pool.builder.least(tuple(arms), SPAN))
 
 
-def _by_handling(draw: st.DrawFn, pool: Pool) -> None:
+def _by_handling(random: Random, pool: Pool) -> None:
     """What `match handling { ... }` becomes, newest decision first."""
-    handling = _one(draw, [h for h in pool.handlings if not isinstance(h, ir.Const)] or pool.handlings)
-    value = _one(draw, pool.numbers)
-    for code in draw(st.sampled_from([(0.0,), (0.0, 2.0), (1.0, 3.0)])):
+    handling = _one(random, [h for h in pool.handlings if not isinstance(h, ir.Const)] or pool.handlings)
+    value = _one(random, pool.numbers)
+    for code in random.choice([(0.0,), (0.0, 2.0), (1.0, 3.0)]):
         test = pool.make(ir.Binary, BOOL, "==", handling, pool.make(ir.Const, HANDLING, code))
-        value = pool.make(ir.If, NUM, test, _one(draw, pool.numbers), value)
+        value = pool.make(ir.If, NUM, test, _one(random, pool.numbers), value)
     pool.numbers.append(value)
 
 
@@ -186,96 +192,84 @@ _STEPS = [
 ]  # fmt: skip
 
 
-class Program:
-    """A random policy that prints as a list of numbered nodes (as a tree a shared graph would explode)."""
-
-    def __init__(self, policy: ir.Policy) -> None:
-        self.policy = policy
-
-    def __repr__(self) -> str:
-        policy = self.policy
-        promote = () if policy.promote is None else (policy.promote.when, *(k.expr for k in policy.promote.by))
-        roots = (*(k.expr for k in policy.rank), *promote, policy.handling, *decision_roots(policy.on_call))
-        order = postorder(roots)
-        number = {id(n): f"n{i}" for i, n in enumerate(order)}
-        lines = [f"{number[id(n)]} = {_written(n, number)}" for n in order]
-        keys = ", ".join(("highest " if k.highest else "") + number[id(k.expr)] for k in policy.rank)
-        return "\n".join([*lines, f"rank {keys}", f"others {' '.join(number[id(r)] for r in roots)}"])
-
-
-def _written(node: ir.Node, number: dict[int, str]) -> str:
-    match node:
-        case ir.Const(value=value):
-            return repr(value)
-        case ir.Read(key=name) | ir.Param(name=name):
-            return name
-        case ir.Least(arms=arms):
-            parts = (f"{a.handling.word}: {number[id(a.cost)]} if {number.get(id(a.allowed))}" for a in arms)
-            return f"least {{ {', '.join(parts)} }}"
-        case ir.TextIs(patterns=patterns):
-            return f"{number[id(node.subject)]} in {patterns}"
-    name = getattr(node, "op", "") or getattr(node, "name", "") or "if"
-    return " ".join([name, *(number[id(c)] for c in ir.children(node))])
-
-
-@st.composite
-def policies(draw: st.DrawFn) -> Program:
+def policies(random: Random) -> ir.Policy:
     """A policy of all statements, over one random graph."""
-    pool = draw(pools())
-    for step in draw(st.sampled_from([(), (_least, _by_handling), (_least, _by_handling, _arithmetic, _by_handling)])):
-        step(draw, pool)
-    instants = [pool.builder.read(k, INSTANT, SPAN) for k in INSTANTS]
+    pool = pools(random)
+    for step in random.choice([(), (_least, _by_handling), (_least, _by_handling, _arithmetic, _by_handling)]):
+        step(random, pool)
 
-    def keys(least: int) -> tuple[ir.Key, ...]:
-        kinds = [pool.numbers, pool.numbers, pool.flags, instants]
-        count = draw(st.integers(least, 3))
-        made = [ir.Key(_one(draw, _any(draw, kinds)), draw(st.booleans())) for _ in range(count)]
-        return (ir.Key(pool.numbers[-1], draw(st.booleans())), *made)[:3] if least else tuple(made)
+    def flag() -> ir.Node | None:
+        return _one(random, pool.flags) if _heads(random) else None
 
-    promote = ir.Promote(_one(draw, pool.flags), keys(0)) if draw(st.booleans()) else None
+    when = flag()
     params = tuple(ir.ParamInfo(n, NUM, v, 0.0, 10.0, "", SPAN) for n, v in PARAMS.items())
-    bound = draw(st.sampled_from([NUM, catalogue.signal_of("engine.kv_total").type]))
-    limits = (ir.Limit("pinned", pool.make(ir.Const, bound, draw(numbers)), SPAN),)
-    on_call = draw(decisions(pool))
-    return Program(ir.Policy("p", "t", params, keys(1), on_call, promote, limits, _one(draw, pool.handlings)))
+    on_call, paused = decisions(random, pool), decisions(random, pool, again=True)
+    every = pool.make(ir.Const, quantity(SECOND), random.choice([0.5, 2.0]))
+    return ir.Policy(
+        "p", "t", params, (ir.Key(pool.numbers[-1], _heads(random)), *_keys(random, pool, 2)), on_call,
+        None if when is None else ir.Promote(when, _keys(random, pool, 3)), _limits(random, pool),
+        _one(random, pool.handlings), at_arrival=_heads(random), paused=ir.Paused(every, paused, SPAN),
+        yields=_keys(random, pool, 3), victim=_keys(random, pool, 3), admit=flag(),
+    )  # fmt: skip
 
 
-@st.composite
-def acts(draw: st.DrawFn, pool: Pool) -> ir.Act:
+def _keys(random: Random, pool: Pool, most: int) -> tuple[ir.Key, ...]:
+    instants = [pool.builder.read(k, INSTANT, SPAN) for k in INSTANTS]
+    kinds = [pool.numbers, pool.numbers, pool.flags, instants]
+    return tuple(ir.Key(_one(random, random.choice(kinds)), _heads(random)) for _ in range(random.randint(0, most)))
+
+
+def _limits(random: Random, pool: Pool) -> tuple[ir.Limit, ...]:
+    tokens = catalogue.signal_of("engine.kv_total").type
+    amount = pool.make(ir.Const, tokens, number(random))
+    return (
+        ir.Limit("pinned", amount, SPAN, share=False, by=_keys(random, pool, 2)),
+        ir.Limit("a.running", pool.make(ir.Const, NUM, number(random)), SPAN),
+    )
+
+
+def acts(random: Random, pool: Pool) -> ir.Act:
     second = pool.make(ir.Const, quantity(SECOND), 1.0)
     links = []
-    for _ in range(draw(st.integers(1, 3))):
-        handling = draw(st.sampled_from([Handling.PRESERVE, Handling.DISCARD, Handling.SWAP]))
-        lasts = pool.make(ir.Binary, quantity(SECOND), "*", _one(draw, pool.numbers), second)
-        links.append(ir.Hold(handling, lasts if draw(st.booleans()) else None))
+    for _ in range(random.randint(1, 3)):
+        handling = random.choice([Handling.PRESERVE, Handling.DISCARD, Handling.SWAP])
+        lasts = pool.make(ir.Binary, quantity(SECOND), "*", _one(random, pool.numbers), second)
+        links.append(ir.Hold(handling, lasts if _heads(random) else None))
     return ir.Act(tuple(links), SPAN)
 
 
-@st.composite
-def decisions(draw: st.DrawFn, pool: Pool, depth: int = 2) -> ir.Decision:
-    shape = draw(st.sampled_from(["act", "pick", "choose"] if depth else ["act", "pick"]))
+def decisions(random: Random, pool: Pool, depth: int = 2, again: bool = False) -> ir.Decision:
+    """*again*: whether `again` may stand in it, as in `while paused`."""
+    shapes = ["act", "act", "pick", "again" if again else "pick", "choose", "choose"]
+    shape = random.choice(shapes[: None if depth else 4])
     if shape == "act":
-        return draw(acts(pool))
+        return acts(random, pool)
+    if shape == "again":
+        return ir.Again(SPAN)
     if shape == "choose":
-        then, other = (draw(decisions(pool, depth - 1)) for _ in range(2))
-        return ir.Choose(_one(draw, pool.flags), then, other, SPAN)
+        then, other = (decisions(random, pool, depth - 1, again) for _ in range(2))
+        return ir.Choose(_one(random, pool.flags), then, other, SPAN)
     arms = []
-    for _ in range(draw(st.integers(1, 3))):
-        when = _one(draw, pool.flags) if draw(st.booleans()) else None
-        arms.append(ir.Arm(draw(acts(pool)), _one(draw, pool.numbers), when))
+    for _ in range(random.randint(1, 3)):
+        when = _one(random, pool.flags) if _heads(random) else None
+        arms.append(ir.Arm(acts(random, pool), _one(random, pool.numbers), when))
     return ir.Pick(tuple(arms), SPAN)
 
 
-def value_of(key: str, random: Random) -> float | bool | str:
-    """A value for the signal behind *key*: often one of few, so that costs tie and rows differ in one value only."""
-    if key in FLAGS:
-        return random.random() < 0.5
-    if key == "call.tool":
-        return random.choice(TOOLS)
+def value_of(key: str, type_: Type, random: Random) -> float | bool | str:
+    """A value for the signal *key*: often one of few, so that costs tie and rows differ in one value only."""
+    match type_.kind:
+        case Kind.BOOL:
+            return _heads(random)
+        case Kind.TEXT:
+            return random.choice(TOOLS)
+        case Kind.HANDLING:
+            return float(random.choice(list(Handling)))
+    if key.endswith(".sigma"):
+        return random.choice([0.0, 0.0, 0.5, 1.0, number(random)])
     return random.choice([random.choice(SPECIAL), random.choice(ORDINARY), random.gauss(0.0, 3.0)])
 
 
-def rows_of(keys: Sequence[str], count: int, seed: int) -> list[dict[str, float | bool | str]]:
-    """*count* rows, drawn cheaply: what is worth shrinking is the program."""
+def rows_of(types: Mapping[str, Type], count: int, seed: int) -> list[dict[str, float | bool | str]]:
     random = Random(seed)
-    return [{k: value_of(k, random) for k in keys} for _ in range(count)]
+    return [{key: value_of(key, type_, random) for key, type_ in types.items()} for _ in range(count)]

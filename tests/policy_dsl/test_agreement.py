@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from policy_dsl import ir
 from policy_dsl.catalogue import signal_of
 from policy_dsl.codegen.lower import postorder
 from policy_dsl.compiled import CompiledPolicy, compile_policy
+from policy_dsl.diagnostics.model import Source
 from policy_dsl.interpret import decide, evaluate
-from policy_dsl.types import BOOL
+from policy_dsl.limits import limit_of
+from policy_dsl.lint.subject import Subject
+from policy_dsl.loading import load
+from policy_dsl.types import BOOL, TEXT, Kind, Type, quantity
 from policy_dsl.verify import verify
-from tests.policy_dsl import strategies as make
+from tests.policy_dsl import programs, strategies
+from tests.policy_dsl.soak import count
 
-# Shrinking compiles thousands of programs: for a smaller example, take the phases out for a while.
-_SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.explicit, Phase.generate]}
-_KEYS = (*make.QUANTITIES, *make.FLAGS, *make.INSTANTS, "call.tool")
-_ROW_KEYS = tuple(k for k in _KEYS if signal_of(k).per_row)
-_ENGINE_KEYS = tuple(k for k in _KEYS if not signal_of(k).per_row)
-
-seeds = st.integers(0, 2**32 - 1)
+ALWAYS_THERE = {"allow.preserve": BOOL, "allow.swap": BOOL, "request.arrival": quantity()}
 
 
 def same(a: object, b: object) -> bool:
@@ -34,72 +35,183 @@ def same(a: object, b: object) -> bool:
     return a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b))
 
 
-def columns(compiled: CompiledPolicy, given_rows: list[dict]) -> dict[str, np.ndarray]:
-    code = compiled.batch.texts.code
-    table = {k: [r[k] for r in given_rows] for k in _ROW_KEYS}
-    table["call.tool"] = [code(t) for t in table["call.tool"]]
-    dtypes = {"call.tool": np.int32, "call.duration.known": np.bool_}
-    return {k: np.array(v, dtypes.get(k, np.float64)) for k, v in table.items()}
+def types_of(policy: ir.Policy) -> dict[str, Type]:
+    """The keys that *policy* reads."""
+    graph = Subject(strategies.SOURCE, (), policy).graph
+    totals = {limit_of(limit.name).total: quantity() for limit in policy.limits}
+    return ALWAYS_THERE | totals | {n.key: n.type for n in graph if isinstance(n, ir.Read)}
 
 
-def expected(keys: tuple[ir.Key, ...], row: dict, engine: dict) -> tuple:
-    return tuple(signed(k, evaluate(k.expr, row, engine, make.PARAMS)) for k in keys)
+@dataclass(frozen=True)
+class Case:
+    """One policy with parameters, asked about the same rows in every reading."""
 
+    policy: ir.Policy
+    source: Source
+    seed: int
 
-def signed(key: ir.Key, value):
-    if not key.highest:
-        return value
-    return not value if key.expr.type == BOOL else -value
+    @cached_property
+    def types(self) -> dict[str, Type]:
+        return types_of(self.policy)
 
+    @cached_property
+    def rows(self) -> list[dict]:
+        return strategies.rows_of({k: t for k, t in self.types.items() if signal_of(k).per_row}, 8, self.seed)
 
-def check(policy: ir.Policy, seed: int) -> None:
-    verify(policy)
-    given_rows = make.rows_of(_ROW_KEYS, 16, seed)
-    engine = make.rows_of(_ENGINE_KEYS, 1, seed + 1)[0]
-    compiled = compile_policy(policy, make.SOURCE)
-    scalar, batch = compiled.scalar, compiled.batch
-    for row in given_rows:
-        assert same(scalar.rank(row, engine), expected(policy.rank, row, engine))
-        assert same(float(scalar.handling(row, engine)), evaluate(policy.handling, row, engine, make.PARAMS))
-        verdict = decide(policy.on_call, row, engine, make.PARAMS)
-        found = scalar.on_call(row, engine)
-        assert (found.holds, found.line) == (verdict.holds, verdict.line)
-        assert same(found.costs, verdict.costs)
+    @cached_property
+    def engine(self) -> dict:
+        types = {k: t for k, t in self.types.items() if not signal_of(k).per_row}
+        return strategies.rows_of(types, 1, self.seed + 1)[0]
+
+    @cached_property
+    def params(self) -> dict[str, float]:
+        random = Random(self.seed + 2)
+        return {p.name: random.choice([p.default, p.low, p.high]) for p in self.policy.params}
+
+    @cached_property
+    def compiled(self) -> CompiledPolicy:
+        return compile_policy(self.policy, self.source, self.params)
+
+    def check(self) -> None:
+        verify(self.policy)
+        for row in self.rows:
+            self._orders(row)
+            self._conditions(row)
+            self._decisions(row)
+            self._limits(row)
+        self._columns()
+
+    # --- the reference, and the scalar code against it
+
+    def _value(self, node: ir.Node, row: dict) -> float | bool | str:
+        return evaluate(node, row, self.engine, self.params)
+
+    def _keys(self, keys: tuple[ir.Key, ...], row: dict) -> tuple:
+        values = ((k, self._value(k.expr, row)) for k in keys)
+        return tuple(v if not k.highest else not v if k.expr.type == BOOL else -v for k, v in values)
+
+    def _faulty(self, node: ir.Node, row: dict, known: dict) -> bool:
+        """Whether a comparison that decides the condition *node* has a side that is not a number."""
+        if id(node) not in known:
+            match node:
+                case ir.If(test=test, then=then, other=other):
+                    parts = [test, then if self._value(test, row) else other]
+                case ir.Binary(left=left) if left.type.kind in (Kind.QUANTITY, Kind.INSTANT):
+                    parts = []
+                    known[id(node)] = any(math.isnan(self._value(side, row)) for side in ir.children(node))
+                case ir.Unary() | ir.Binary():
+                    parts = [p for p in ir.children(node) if p.type == BOOL]
+                case _:
+                    parts = []
+            known[id(node)] = known.get(id(node), False) or any(self._faulty(p, row, known) for p in parts)
+        return known[id(node)]
+
+    def _orders(self, row: dict) -> None:
+        policy, scalar, before = self.policy, self.compiled.scalar, before_a_call(row)
+        assert same(scalar.rank(row, self.engine), self._keys(policy.rank, before))
+        assert same(scalar.yield_keys(row, self.engine), self._keys(policy.yields, row))
+        assert same(scalar.victim_keys(row, self.engine), self._keys(policy.victim, before))
         if policy.promote is not None:
-            assert scalar.promote(row, engine) == evaluate(policy.promote.when, row, engine, make.PARAMS)
-            assert same(scalar.promote_by(row, engine), expected(policy.promote.by, row, engine))
+            assert same(scalar.promote_by(row, self.engine), self._keys(policy.promote.by, before))
 
-    table = columns(compiled, given_rows)
-    hoisted = batch.hoist({k: table[k] for k in batch.hoisted_keys | {"request.arrival"}}, engine)
-    steps = {k: table[k] for k in batch.step_keys}
-    ranks = [tuple(c.tolist()) for c in batch.rank(steps, hoisted, engine)]
-    assert same(tuple(zip(*ranks, strict=True)), tuple(scalar.rank(r, engine) for r in given_rows))
-    promoted = batch.promoted(steps, hoisted, engine)
-    assert (promoted is None) == (policy.promote is None)
-    if promoted is not None:
-        assert promoted.tolist() == [scalar.promote(r, engine) for r in given_rows]
-        by = [tuple(c.tolist()) for c in batch.promoted_by(steps, hoisted, engine)]
-        if by:
-            assert same(tuple(zip(*by, strict=True)), tuple(scalar.promote_by(r, engine) for r in given_rows))
+    def _conditions(self, row: dict) -> None:
+        policy, scalar, before = self.policy, self.compiled.scalar, before_a_call(row)
+        if policy.promote is not None:
+            assert scalar.promote(row, self.engine) == self._value(policy.promote.when, before)
+        if policy.admit is not None:
+            expected = self._faulty(policy.admit, before, {}) or self._value(policy.admit, before)
+            assert scalar.admit(row, self.engine) == expected
+        if policy.classes:
+            holds = (c.name for c in policy.classes if c.when is None or self._value(c.when, row))
+            assert scalar.class_of(row) == next(holds)
+
+    def _decisions(self, row: dict) -> None:
+        policy, scalar = self.policy, self.compiled.scalar
+        assert same(float(scalar.handling(row, self.engine)), self._value(policy.handling, before_a_call(row)))
+        asked = [(scalar.on_call(row, self.engine), decide(policy.on_call, row, self.engine, self.params))]
+        if policy.paused is not None:
+            again = decide(policy.paused.decision, row, self.engine, self.params, policy.on_call)
+            asked.append((scalar.paused(row, self.engine), again))
+        for found, verdict in asked:
+            assert (found.holds, found.line) == (verdict.holds, verdict.line)
+            assert same(found.costs, verdict.costs)
+
+    def _limits(self, row: dict) -> None:
+        scalar = self.compiled.scalar
+        for limit in self.policy.limits:
+            bound = self._value(limit.bound, row)
+            if limit.share:
+                bound *= self.engine[limit_of(limit.name).total]
+            assert same(scalar.limit(limit.name, self.engine), 0.0 if math.isnan(bound) else bound)
+            assert same(scalar.limit_by(limit.name, row, self.engine), self._keys(limit.by, row))
+
+    # --- the batch code against the scalar code
+
+    def _columns(self) -> None:
+        scalar, batch = self.compiled.scalar, self.compiled.batch
+        code = batch.texts.code
+        dtypes = {Kind.TEXT: np.int32, Kind.BOOL: np.bool_}
+        table = {
+            key: np.array(
+                [code(row[key]) if self.types[key] == TEXT else row[key] for row in self.rows],
+                dtypes.get(self.types[key].kind, np.float64),
+            )
+            for key in self.rows[0]
+        }
+        hoisted = batch.hoist({k: table[k] for k in batch.hoisted_keys | {"request.arrival"}}, self.engine)
+        steps = {k: table[k] for k in batch.step_keys}
+        assert same(across(batch.rank(steps, hoisted, self.engine)), self._all(scalar.rank))
+        promoted = batch.promoted(steps, hoisted, self.engine)
+        assert (promoted is None) == (self.policy.promote is None)
+        if self.policy.promote is not None:
+            assert promoted.tolist() == [scalar.promote(r, self.engine) for r in self.rows]
+            if self.policy.promote.by:
+                assert same(across(batch.promoted_by(steps, hoisted, self.engine)), self._all(scalar.promote_by))
+
+    def _all(self, ask) -> tuple:
+        return tuple(ask(row, self.engine) for row in self.rows)
 
 
-@settings(max_examples=250, **_SETTINGS)
-@given(make.policies(), seeds)
-def test_the_readings_agree(program, seed):
-    check(program.policy, seed)
+def before_a_call(row: dict) -> dict:
+    """What rules see that are asked before a call: predictions of which nothing has run yet."""
+    return row | {key: 0.0 for key in row if key.endswith(".after")}
 
 
-@pytest.mark.slow
-@settings(max_examples=5_000, **_SETTINGS)
-@given(make.policies(), seeds)
-def test_the_readings_agree_on_many(program, seed):
-    check(program.policy, seed)
+def across(columns: tuple[np.ndarray, ...]) -> tuple:
+    return tuple(zip(*(c.tolist() for c in columns), strict=True))
 
 
-@settings(max_examples=50, **_SETTINGS)
-@given(make.pools())
-def test_random_graphs_have_every_kind_of_node_in_order(pool):
-    order = postorder([*pool.numbers, *pool.flags])
-    place = {id(n): i for i, n in enumerate(order)}
-    assert len(place) == len(order)
-    assert all(place[id(c)] < place[id(n)] for n in order for c in ir.children(n))
+GRAPHS, WRITTEN = count(200, 5_000), count(60, 2_000)
+BLOCK = 20  # programs in a test
+
+
+@pytest.mark.parametrize("start", range(0, GRAPHS, BLOCK))
+def test_the_readings_agree_on_graphs(start: int) -> None:
+    for seed in range(start, start + BLOCK):
+        Case(strategies.policies(Random(seed)), strategies.SOURCE, seed).check()
+
+
+@pytest.mark.parametrize("start", range(0, WRITTEN, BLOCK))
+def test_the_readings_agree_on_written_policies(start: int, tmp_path: Path) -> None:
+    for seed in range(start, start + BLOCK):
+        for name, text in programs.written(Random(seed)).items():
+            (tmp_path / name).write_text(text)
+        loaded = load(tmp_path / "child.lamps")
+        assert loaded.policy is not None, (seed, loaded.diagnostics[0].message, loaded.diagnostics[0].span.text)
+        Case(loaded.policy, loaded.source, seed).check()
+
+
+def test_written_policies_say_all_that_can_be_said() -> None:
+    """What this test draws is no small part of the language."""
+    text = "\n".join(t for seed in range(WRITTEN) for t in programs.written(Random(seed)).values())
+    missing = [part for part in programs.PARTS if part not in text]
+    assert missing == []
+
+
+def test_random_graphs_have_every_kind_of_node_in_order() -> None:
+    for seed in range(50):
+        pool = strategies.pools(Random(seed))
+        order = postorder([*pool.numbers, *pool.flags])
+        place = {id(n): i for i, n in enumerate(order)}
+        assert len(place) == len(order)
+        assert all(place[id(c)] < place[id(n)] for n in order for c in ir.children(n))
