@@ -25,6 +25,10 @@ class Dim:
     def _exponents(self) -> tuple[Fraction, ...]:
         return (self.token, self.block, self.byte, self.second, self.step)
 
+    def __hash__(self) -> int:
+        # A type is hashed with every node that is made, and hashing a Fraction takes a modular inverse.
+        return hash(tuple(exponent.numerator for exponent in self._exponents()))
+
     def __mul__(self, other: Dim) -> Dim:
         return Dim(*(a + b for a, b in zip(self._exponents(), other._exponents(), strict=True)))
 

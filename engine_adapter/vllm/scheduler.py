@@ -116,6 +116,7 @@ class LampsMixin(_Base):
         self.waiting.new_step()
         began = self.lamps.engine.clock()
         output = super().schedule(*args, **kwargs)
+        self._scheduled_tokens = output.total_num_scheduled_tokens
         cached = {new.req_id: new.num_computed_tokens for new in output.scheduled_new_reqs}
         cached.update(dict.fromkeys(output.scheduled_cached_reqs.resumed_req_ids, 0))
         if cached:
@@ -224,10 +225,6 @@ class LampsMixin(_Base):
                 return state(self.lamps, running, self._holding(), tuple(payload.get("requests", ())))
             case _:
                 return {"error": f"unknown command {name!r}"}
-
-    def _update_after_schedule(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> None:
-        self._scheduled_tokens = scheduler_output.total_num_scheduled_tokens
-        super()._update_after_schedule(scheduler_output, *args, **kwargs)
 
     def _holding(self) -> Holding:
         """What kept the last step from taking the next request."""

@@ -41,7 +41,7 @@ def postorder(roots: Iterable[Node]) -> list[Node]:
         elif id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack.extend((child, False) for child in reversed(tuple(children(node))) if id(child) not in seen)
+            stack.extend((child, False) for child in reversed(children(node)) if id(child) not in seen)
     return order
 
 

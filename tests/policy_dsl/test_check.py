@@ -140,8 +140,15 @@ def test_every_builtin_is_called_by_these_tests() -> None:
 
 MU, SIGMA = 0.4, 0.7
 MEAN = math.exp(MU + SIGMA**2 / 2)
-LOGNORMAL = {"call__duration": MEAN, "call__duration__mu": MU, "call__duration__sigma": SIGMA}
-POINT = {"call__duration": 3.0, "call__duration__mu": math.log(3), "call__duration__sigma": 0.0}
+LOGNORMAL = {
+    "call__duration": MEAN, "call__duration__mu": MU, "call__duration__sigma": SIGMA, "call__duration__after": 0.0
+}  # fmt: skip
+POINT = {
+    "call__duration": 3.0,
+    "call__duration__mu": math.log(3),
+    "call__duration__sigma": 0.0,
+    "call__duration__after": 0.0,
+}
 
 
 def draws(n: int = 20_000) -> list[float]:
