@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field, replace
 
+from engine_adapter.workload.arriving import (
+    Arriving,
+    Closed,
+    Poisson,
+    Recorded,
+    first_times,
+    recorded_times,
+    think_times,
+)
 from engine_adapter.workload.trace import SessionTrace, Trace, TraceError, Turn
 
 # Token ids that any model's vocabulary of 32,000 or more has and where special tokens don't live.
@@ -16,7 +26,7 @@ class Load:
     """How a trace is replayed."""
 
     rate: float = 1.0
-    """Sessions that arrive per second, on average: a Poisson process."""
+    """Sessions that arrive per second, on average; for Poisson and Bursty arrivals."""
     sessions: int | None = None
     """How many; None: each session of the trace once."""
     seed: int = 0
@@ -26,6 +36,7 @@ class Load:
     max_gap_s: float | None = None
     """Longer gaps, after scaling, are cut to this."""
     length_scale: float = 1.0
+    arriving: Arriving = field(default_factory=Poisson)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +48,72 @@ class Arrival:
     session: SessionTrace
 
 
-def arrivals(trace: Trace, load: Load) -> tuple[Arrival, ...]:
-    """The sessions of *trace* that *load* draws, in order of arrival. Raises TraceError when it can't be done.
+class Plan:
+    """The sessions of a run and when each begins, for any driver: of a server, or of virtual time.
 
-    A sub-agent of a trace is a session like any other: its start is not tied to its parent's.
+    Start *first* at their times. Whenever a session has ended, finished or failed, ask *after_end* for the one that
+    begins because of it. In an open loop *first* is all there is and *after_end* always None.
     """
+
+    def __init__(self, first: tuple[Arrival, ...], waiting: tuple[Arrival, ...] = ()) -> None:
+        self.first = first
+        self._waiting = deque(waiting)
+        self.all = (*first, *waiting)
+        """Every session of the run. The arrival_s of those that wait for an end is their time after it."""
+
+    def after_end(self, ended_s: float) -> Arrival | None:
+        """The session that begins because one has ended at *ended_s*: its arrival_s is when. None: no more."""
+        if not self._waiting:
+            return None
+        upcoming = self._waiting.popleft()
+        return replace(upcoming, arrival_s=ended_s + upcoming.arrival_s)
+
+
+def plan(trace: Trace, load: Load) -> Plan:
+    """The run of *load*. Raises TraceError when it can't be done.
+
+    A sub-agent of a trace is a session like any other: its start is tied to its parent's in recorded time only.
+    """
+    drawn = _drawn(trace, load)
+    match load.arriving:
+        case Closed() as closed:
+            named = _named(drawn, think_times(closed, load.seed, len(drawn)), load)
+            return Plan(named[: closed.clients], named[closed.clients :])
+        case Recorded() as recorded:
+            if load.replacement:
+                raise TraceError("recorded arrivals are each session's own: it can't be drawn twice")
+            at = recorded_times(trace.sessions, recorded.time_scale)
+            named = _named(drawn, [at[session.name] for session in drawn], load)
+            return Plan(tuple(sorted(named, key=lambda arrival: (arrival.arrival_s, arrival.name))))
+        case at_random:
+            return Plan(_named(drawn, first_times(at_random, load.rate, load.seed, len(drawn)), load))
+
+
+def arrivals(trace: Trace, load: Load) -> tuple[Arrival, ...]:
+    """The sessions of an open loop in order of arrival. Raises TraceError when it can't be done, or for a closed loop,
+    whose arrivals depend on the run."""
+    if isinstance(load.arriving, Closed):
+        raise TraceError("in a closed loop arrivals depend on when sessions end")
+    return plan(trace, load).first
+
+
+def _drawn(trace: Trace, load: Load) -> list[SessionTrace]:
     count = len(trace.sessions) if load.sessions is None else load.sessions
     draw = random.Random(f"{load.seed}/draw")
     if load.replacement:
-        drawn = draw.choices(trace.sessions, k=count)
-    elif count <= len(trace.sessions):
-        drawn = draw.sample(trace.sessions, k=count)
-    else:
-        raise TraceError(
-            f"{trace.name} has {len(trace.sessions)} sessions, {count} are asked for: draw fewer, or with replacement"
-        )
-    clock = random.Random(f"{load.seed}/arrivals")
-    at = 0.0
-    planned = []
-    for number, session in enumerate(drawn):
-        at += clock.expovariate(load.rate)
-        planned.append(Arrival(f"{load.seed}-{number:04d}-{session.name}", at, scaled(session, load)))
-    return tuple(planned)
+        return draw.choices(trace.sessions, k=count)
+    if count <= len(trace.sessions):
+        return draw.sample(trace.sessions, k=count)
+    raise TraceError(
+        f"{trace.name} has {len(trace.sessions)} sessions, {count} are asked for: draw fewer, or with replacement"
+    )
+
+
+def _named(drawn: list[SessionTrace], times: list[float] | tuple[float, ...], load: Load) -> tuple[Arrival, ...]:
+    return tuple(
+        Arrival(f"{load.seed}-{number:04d}-{session.name}", at, scaled(session, load))
+        for number, (session, at) in enumerate(zip(drawn, times, strict=True))
+    )
 
 
 def scaled(session: SessionTrace, load: Load) -> SessionTrace:
@@ -70,9 +125,10 @@ def scaled(session: SessionTrace, load: Load) -> SessionTrace:
         prompt = max(1, round(turn.prompt * load.length_scale))
         output = max(1, round(turn.output * load.length_scale))
         shared = min(round(turn.shared * load.length_scale), prompt, known)
-        turns.append(Turn(prompt, shared, output, min(turn.gap_s * load.gap_scale, longest_gap), turn.after))
+        gap_s = min(turn.gap_s * load.gap_scale, longest_gap)
+        turns.append(Turn(prompt, shared, output, gap_s, turn.after, turn.tool))
         known = prompt + output
-    return SessionTrace(session.name, tuple(turns), session.tool, session.parent)
+    return replace(session, turns=tuple(turns))
 
 
 class TokenSource:

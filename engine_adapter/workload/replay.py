@@ -1,7 +1,8 @@
 """Replay: the sessions of a trace against a server, each with its own arrival, gaps and token ids.
 
-Open loop: arrivals don't wait for the server. Within a session the next turn waits for the answer and the tool. A
-session that fails is a result, not an exception; a server that dies ends the run and keeps what was measured.
+Arrivals don't wait for the server, unless the load is a closed loop. Within a session the next turn waits for the
+answer and the tool. A session that fails is a result, not an exception; a server that dies ends the run and keeps what
+was measured.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine_adapter.workload.client import Client, ConnectionFailed, ServerError, ServerInfo, TurnError
-from engine_adapter.workload.load import Arrival, Load, TokenSource, arrivals
+from engine_adapter.workload.load import Arrival, Load, Plan, TokenSource, plan
 from engine_adapter.workload.result import BenchResult, Ended, Hints, SessionResult, TurnResult
 from engine_adapter.workload.trace import SessionTrace, Trace
 
@@ -49,10 +50,10 @@ def run_bench(config: BenchConfig, progress: Progress | None = None) -> BenchRes
 
 async def replay(config: BenchConfig, progress: Progress | None = None) -> BenchResult:
     """As run_bench, inside a running event loop; cancelling it ends the run with what there is."""
-    planned = arrivals(config.trace, config.load)
+    planned = plan(config.trace, config.load)
     async with Client(config.url, config.api_key, config.timeout_s, config.stream_interval) as client:
         server = await client.probe(config.model)
-        _check_lengths(planned, server)
+        _check_lengths(planned.all, server)
         before = await client.counters()
         run = _Run(config, client, server)
         ended = await run.drain(planned, progress)
@@ -72,11 +73,13 @@ async def replay(config: BenchConfig, progress: Progress | None = None) -> Bench
 
 
 def xargs(session: SessionTrace, index: int, hints: Hints) -> dict[str, str | float]:
-    """What the client tells the scheduler about turn *index*: nothing but its tool, unless it is an oracle."""
+    """What the client tells the scheduler about turn *index*: its tenant and tool only, unless it is an oracle."""
     tool = session.calls_after(index)
-    if hints == "none" or (hints == "tool" and tool is None):
+    if hints == "none":
         return {}
     told: dict[str, str | float] = {"lamps_call_tool": tool} if tool else {}
+    if session.tenant is not None:
+        told["lamps_tenant"] = session.tenant
     if hints == "oracle":
         told["lamps_output_tokens"] = session.turns[index].output
         if tool:
@@ -106,11 +109,12 @@ class _Run:
         """Seconds since the run began."""
         return time.perf_counter() - self._began
 
-    async def drain(self, planned: tuple[Arrival, ...], progress: Progress | None) -> Ended:
+    async def drain(self, planned: Plan, progress: Progress | None) -> Ended:
         """Replay all sessions to their end, or until the server is gone or the caller cancels."""
-        self.results = tuple(SessionResult(a.name, a.session.tool, a.arrival_s, len(a.session.turns)) for a in planned)
+        by_name = {arrival.name: _unplayed(arrival) for arrival in planned.all}
+        self.results = tuple(by_name.values())
         self._began = time.perf_counter()
-        tasks = {asyncio.create_task(self._session(a, r)) for a, r in zip(planned, self.results, strict=True)}
+        tasks = {asyncio.create_task(self._client_of(planned, first, by_name)) for first in planned.first}
         gone = asyncio.create_task(self._gone.wait())
         pending: set[asyncio.Task[None]] = tasks
         try:
@@ -136,13 +140,24 @@ class _Run:
                 result.error = "server gone" if why == "server gone" else "interrupted"
         return why
 
+    async def _client_of(self, planned: Plan, first: Arrival, results: dict[str, SessionResult]) -> None:
+        """One session, and in a closed loop those that follow it."""
+        arrival: Arrival | None = first
+        while arrival is not None:
+            result = results[arrival.name]
+            result.arrival_s = arrival.arrival_s
+            await self._session(arrival, result)
+            arrival = planned.after_end(self.now())
+
     async def _session(self, arrival: Arrival, result: SessionResult) -> None:
         tokens = TokenSource(self._config.load.seed, arrival.name)
         due_s = possible_s = arrival.arrival_s
         for index, turn in enumerate(arrival.session.turns):
             prompt = tokens.prompt(turn)
             await asyncio.sleep(max(0.0, due_s - self.now()))
-            record = TurnResult(len(prompt), turn.output, turn.gap_s, due_s, lag_s=self.now() - possible_s)
+            record = TurnResult(
+                len(prompt), turn.output, turn.gap_s, due_s, lag_s=self.now() - possible_s, shared_tokens=turn.shared
+            )
             result.turns.append(record)
             told = xargs(arrival.session, index, self._config.hints)
             try:
@@ -160,6 +175,11 @@ class _Run:
             if index + 1 < len(arrival.session.turns):
                 due_s = record.done_s + arrival.session.turns[index + 1].gap_s
                 possible_s = max(due_s, self.now())  # the stream may end some time after its last token
+
+
+def _unplayed(arrival: Arrival) -> SessionResult:
+    session = arrival.session
+    return SessionResult(arrival.name, session.tool, arrival.arrival_s, len(session.turns), tenant=session.tenant)
 
 
 def _check_lengths(planned: tuple[Arrival, ...], server: ServerInfo) -> None:

@@ -9,7 +9,7 @@ from engine_adapter.workload.client import ServerInfo
 from engine_adapter.workload.load import Load
 
 Hints = Literal["tool", "oracle", "none"]
-Ended = Literal["finished", "interrupted", "server gone"]
+Ended = Literal["finished", "interrupted", "server gone", "stalled"]
 
 
 @dataclass(slots=True)
@@ -26,6 +26,13 @@ class TurnResult:
     cached_tokens: int | None = None
     first_token_s: float | None = None
     done_s: float | None = None
+    shared_tokens: int = 0
+    """Prompt tokens that repeat the turn before with its answer: what a kept KV cache spares."""
+    started_s: float | None = None
+    """When the engine first computed something of it. This and the next two are known in virtual time only."""
+    preemptions: int | None = None
+    handling: str | None = None
+    """What was decided for its KV while its session waits for the next turn: preserve, swap, discard."""
 
     @property
     def ttft_s(self) -> float | None:
@@ -44,6 +51,7 @@ class SessionResult:
     turns: list[TurnResult] = field(default_factory=list)
     error: str = ""
     """Why it failed; empty while it hasn't."""
+    tenant: str | None = None
 
     @property
     def finished(self) -> bool:

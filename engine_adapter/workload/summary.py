@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from engine_adapter.workload.result import BenchResult, SessionResult, TurnResul
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A distribution in five numbers, in seconds. NaN when there is nothing to measure."""
+    """A distribution in five numbers, in the unit of what is measured. NaN when there is nothing."""
 
     mean: float
     p50: float
@@ -48,6 +48,15 @@ class Summary:
     """Over the time from the run's beginning to the last token."""
     client_lag_s: float
     """How late a request was sent at worst: large means that the client was too slow and the run proves little."""
+    recomputed_tokens: int | None
+    """Prompt tokens that repeat the session's turn before and weren't in the prefix cache any more: computed twice.
+    None when the server doesn't tell."""
+    preemptions: float | None
+    """Of the whole run; None when the server doesn't tell, as for the next."""
+    prefix_hit_rate: float | None
+    """Share of the prompt tokens looked up in the prefix cache that were found there."""
+    tenant_fairness: float | None
+    """Jain's index over the tenants' rates of service; None with fewer than two tenants."""
 
 
 def summarize(result: BenchResult) -> Summary:
@@ -72,7 +81,25 @@ def summarize(result: BenchResult) -> Summary:
         output_tokens=output,
         output_tokens_per_s=output / last_s if answered else math.nan,
         client_lag_s=max((turn.lag_s for turn in turns), default=math.nan),
+        recomputed_tokens=_recomputed(answered),
+        preemptions=(result.counters or {}).get("preemptions"),
+        prefix_hit_rate=_hit_rate(result.counters or {}),
+        tenant_fairness=_fairness(result),
     )
+
+
+def jain(values: Sequence[float]) -> float:
+    """Jain's index of fairness of what each of n got: 1 when all got the same, 1/n when one got everything.
+
+    (sum x)^2 / (n sum x^2), from R. Jain, D. Chiu, W. Hawe, DEC TR-301 (1984). NaN for nobody, 1 when nobody got any.
+    """
+    if not values:
+        return math.nan
+    largest = max(values)
+    if largest == 0:
+        return 1.0
+    shares = [value / largest for value in values]  # the squares of very small or large values would be 0 or infinite
+    return math.fsum(shares) ** 2 / (len(shares) * math.fsum(share * share for share in shares))
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -125,3 +152,32 @@ def _first_tokens(turns: Sequence[TurnResult]) -> list[float]:
 def _cached(turns: Sequence[TurnResult]) -> int | None:
     told = [turn.cached_tokens for turn in turns if turn.cached_tokens is not None]
     return sum(told) if told else None
+
+
+def _recomputed(turns: Sequence[TurnResult]) -> int | None:
+    known = [(turn.shared_tokens, turn.cached_tokens) for turn in turns if turn.cached_tokens is not None]
+    return sum(max(0, shared - cached) for shared, cached in known) if known else None
+
+
+def _hit_rate(counters: Mapping[str, float]) -> float | None:
+    queries = counters.get("prefix_cache_queries")
+    return counters["prefix_cache_hits"] / queries if queries and "prefix_cache_hits" in counters else None
+
+
+def _fairness(result: BenchResult) -> float | None:
+    """Over tenants: tokens served a second that the tenant's turns spent in the server, waiting included.
+
+    A turn without an answer was there until the run ended and was served nothing.
+    """
+    served: dict[str, float] = {}
+    spent_s: dict[str, float] = {}
+    for session in result.sessions:
+        if session.tenant is None:
+            continue
+        for turn in session.turns:
+            until_s = result.duration_s if turn.done_s is None else turn.done_s
+            tokens = 0 if turn.done_s is None else turn.prompt_tokens + turn.output_tokens
+            served[session.tenant] = served.get(session.tenant, 0.0) + tokens
+            spent_s[session.tenant] = spent_s.get(session.tenant, 0.0) + max(0.0, until_s - turn.due_s)
+    rates = [served[tenant] / spent_s[tenant] for tenant in served if spent_s[tenant] > 0]
+    return jain(rates) if len(rates) > 1 else None

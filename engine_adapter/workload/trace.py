@@ -1,28 +1,33 @@
-"""Traces: recorded sessions, their turns' lengths and the gaps between them, read from JSON lines.
+"""Traces: recorded sessions, their turns' lengths and the gaps between them.
 
-The format is described in traces/README.md. A bad line is an error that names the file, the line and what is wrong,
-because traces are also written by hand and by other people's converters.
+Kept as JSON lines (lines.py has the format, traces/README.md describes it). A file with a bad line is refused as a
+whole: what is left of a workload is another workload.
 """
 
 from __future__ import annotations
 
 import difflib
-import gzip
-import math
-import zlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
+from engine_adapter.workload.lines import (
+    Damaged,
+    SessionLine,
+    TurnLine,
+    read_lines,
+    shortened,
+    unzipped,
+    write_lines,
+)
 
 SHIPPED = ("augmented-single", "augmented-multi", "agentic-coding")
 
 
 class TraceError(Exception):
-    """A trace that can't be used. The message is a sentence for the user."""
+    """A trace that can't be used. The message is for the user: a sentence, or one a line for each bad line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class Turn:
     """Time from the answer before to this request; 0 in the first turn."""
     after: Literal["tool", "user"] | None = None
     """What the gap was; None in the first turn."""
+    tool: str | None = None
+    """The tool that ran in the gap, where the trace tells it turn by turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,10 @@ class SessionTrace:
     """Class of all its calls, None where the trace doesn't tell."""
     parent: str | None = None
     """The session that started this one."""
+    tenant: str | None = None
+    """Whose session it is, None where the trace doesn't tell."""
+    start_s: float | None = None
+    """When it was recorded to arrive: after its parent's start, or after the trace's; None where it wasn't recorded."""
 
     @property
     def longest(self) -> int:
@@ -59,7 +70,7 @@ class SessionTrace:
         """The tool that turn *index* ends in, None when it ends in a person or the session's end."""
         following = index + 1
         if following < len(self.turns) and self.turns[following].after == "tool":
-            return self.tool or "tool"
+            return self.turns[following].tool or self.tool or "tool"
         return None
 
 
@@ -71,36 +82,18 @@ class Trace:
     sessions: tuple[SessionTrace, ...]
 
 
-class _TurnLine(msgspec.Struct):
-    prompt: int
-    shared: int
-    output: int
-    gap: float | None = None
-    after: Literal["tool", "user"] | None = None
-    stop: str | None = None
-
-
-class _SessionLine(msgspec.Struct):
-    session: str
-    turns: list[_TurnLine]
-    tool: str | None = None
-    parent: str | None = None
-    start: float | None = None
-    trailing_call: float | None = None
-
-
 def load_trace(name_or_path: str | Path) -> Trace:
     """The shipped trace of that name, or the file at that path (gzipped or not).
 
-    Raises TraceError when there is none or a line is not a session.
+    Raises TraceError when there is none, or with every line that is not a session.
     """
     text = str(name_or_path)
     if text in SHIPPED:
         resource = files("engine_adapter.workload") / "traces" / f"{text}.jsonl.gz"
-        return Trace(text, _sessions(text, resource.read_bytes()))
+        return Trace(text, parsed(text, resource.read_bytes()))
     path = Path(text)
     try:
-        return Trace(path.name.removesuffix(".gz").removesuffix(".jsonl"), _sessions(text, path.read_bytes()))
+        return Trace(path.name.removesuffix(".gz").removesuffix(".jsonl"), parsed(text, path.read_bytes()))
     except FileNotFoundError:
         near = difflib.get_close_matches(text, SHIPPED, n=1)
         known = f"did you mean {near[0]}?" if near else f"shipped traces are {', '.join(SHIPPED)}"
@@ -109,58 +102,38 @@ def load_trace(name_or_path: str | Path) -> Trace:
         raise TraceError(f"can't read {text}: {error.strerror}") from None
 
 
-def _sessions(name: str, data: bytes) -> tuple[SessionTrace, ...]:
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise TraceError(f"{name} is a damaged gzip file: {error}") from None
-    decoder = msgspec.json.Decoder(_SessionLine)
-    sessions = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(data.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            session = decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise TraceError(f"{name}:{number}: {error}") from None
-        for problem in _problems(session):
-            raise TraceError(f"{name}:{number}: session {session.session!r}: {problem}")
-        if session.session in seen:
-            raise TraceError(f"{name}:{number}: session {session.session!r} is also in line {seen[session.session]}")
-        seen[session.session] = number
-        sessions.append(_session(session))
-    if not sessions:
+def parsed(name: str, data: bytes) -> tuple[SessionTrace, ...]:
+    """The sessions in the text of a trace file, gzipped or not; *name* is what errors call it."""
+    try:
+        lines, problems = read_lines(name, unzipped(data))
+    except Damaged as damage:
+        raise TraceError(f"{name} {damage}") from None
+    if problems:
+        raise TraceError(shortened(problems))
+    if not lines:
         raise TraceError(f"{name} holds no session")
-    return tuple(sessions)
+    return tuple(_session(line) for line in lines)
 
 
-def _problems(session: _SessionLine) -> Iterator[str]:
-    """What makes the session impossible to replay."""
-    if not session.turns:
-        yield "has no turns"
-    known = 0
-    for number, turn in enumerate(session.turns, start=1):
-        if turn.prompt < 1:
-            yield f"turn {number}: prompt is {turn.prompt}, must be at least 1"
-        if turn.output < 0:
-            yield f"turn {number}: output is {turn.output}, must not be negative"
-        if not 0 <= turn.shared <= turn.prompt:
-            yield f"turn {number}: shared is {turn.shared}, must be from 0 to prompt ({turn.prompt})"
-        if turn.shared > known:
-            yield f"turn {number}: shared is {turn.shared}, but the turn before has {known} tokens with its answer"
-        if turn.gap is not None and not 0 <= turn.gap < math.inf:
-            yield f"turn {number}: gap is {turn.gap}, must be a number of seconds"
-        if number > 1 and turn.gap is None:
-            yield f"turn {number}: gap is missing"
-        known = turn.prompt + turn.output
+def written(sessions: Sequence[SessionTrace]) -> bytes:
+    """The text of the trace file of these sessions, not gzipped; *parsed* gives the same sessions back."""
+    return write_lines([_line(session) for session in sessions])
 
 
-def _session(line: _SessionLine) -> SessionTrace:
+def _session(line: SessionLine) -> SessionTrace:
     turns: list[Turn] = []
     for turn in line.turns:
-        first: dict[str, Any] = {"gap_s": turn.gap or 0.0, "after": turn.after or "tool"} if turns else {}
         # A few recorded answers are empty; a request generates at least one token.
-        turns.append(Turn(turn.prompt, turn.shared, max(turn.output, 1), **first))
-    return SessionTrace(line.session, tuple(turns), line.tool, line.parent)
+        output = max(turn.output, 1)
+        if turns:
+            turns.append(Turn(turn.prompt, turn.shared, output, turn.gap or 0.0, turn.after or "tool", turn.tool))
+        else:
+            turns.append(Turn(turn.prompt, turn.shared, output))
+    return SessionTrace(line.session, tuple(turns), line.tool, line.parent, line.tenant, line.start)
+
+
+def _line(session: SessionTrace) -> SessionLine:
+    first, *later = session.turns
+    turns = [TurnLine(first.prompt, first.shared, first.output)]
+    turns += [TurnLine(turn.prompt, turn.shared, turn.output, turn.gap_s, turn.after, turn.tool) for turn in later]
+    return SessionLine(session.name, turns, session.tool, session.tenant, session.parent, session.start_s)
