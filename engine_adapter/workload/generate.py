@@ -105,10 +105,16 @@ def _session(number: int, name: str, seed: int) -> SessionTrace:
     turns = [Turn(_tokens(draw, made.prompt), 0, _tokens(draw, made.output))]
     for _ in range(_calls(draw, made.calls)):
         known = turns[-1].prompt + turns[-1].output
-        duration_s = _lognormal(draw, made.duration_s.mean, made.duration_s.deviation**2)
+        duration_s = lognormal(draw, made.duration_s)
         prompt = known + _tokens(draw, made.response)
         turns.append(Turn(prompt, known, _tokens(draw, made.output), duration_s, "tool"))
     return SessionTrace(f"{name}-{number:05d}", tuple(turns), tool=name)
+
+
+def lognormal(draw: random.Random, moments: Moments) -> float:
+    """A number from the lognormal distribution of these moments, the mean above 0."""
+    spread = math.log1p((moments.deviation / moments.mean) ** 2)
+    return draw.lognormvariate(math.log(moments.mean) - spread / 2, math.sqrt(spread))
 
 
 def _calls(draw: random.Random, moments: Moments) -> int:
@@ -119,12 +125,8 @@ def _calls(draw: random.Random, moments: Moments) -> int:
 def _tokens(draw: random.Random, moments: Moments) -> int:
     if moments.deviation == 0:
         return round(moments.mean)
-    return 1 + _rounded(draw, _lognormal(draw, moments.mean - 1, moments.deviation**2 - _ROUNDING))
-
-
-def _lognormal(draw: random.Random, mean: float, variance: float) -> float:
-    spread = math.log1p(variance / mean**2)
-    return draw.lognormvariate(math.log(mean) - spread / 2, math.sqrt(spread))
+    beyond_one = Moments(moments.mean - 1, math.sqrt(moments.deviation**2 - _ROUNDING))
+    return 1 + _rounded(draw, lognormal(draw, beyond_one))
 
 
 def _rounded(draw: random.Random, value: float) -> int:
