@@ -147,10 +147,17 @@ class VirtualEngine:
             self._lost.pop(name, None)
             self.scheduler.finish_requests(name, RequestStatus.FINISHED_ABORTED)
 
-    def verdict(self, label: str, outcome: str, tools: tuple[str, ...] = ()) -> None:
-        """The API side says how a turn ended, as `Runtime.verdict` wants it."""
+    def verdict(self, label: str, tool: str | None) -> None:
+        """The API side says that turn *label* ended in a call of *tool*, or with None in an answer to a person."""
         if self.lamps is not None:
-            self.lamps.verdict(label, outcome, tools)
+            self.lamps.verdict(label, "end" if tool is None else "call", () if tool is None else (tool,))
+
+    def handling(self, session: str, tenant: str | None) -> str | None:
+        """What is done with the KV of a paused session; None where no policy was asked."""
+        if self.lamps is None:
+            return None
+        paused = self.lamps.calls.paused.get(f"{tenant}/{session}" if tenant else session)
+        return None if paused is None or paused.provisional else paused.handling.word
 
     # --- steps ---------------------------------------------------------------------------------
 
@@ -176,6 +183,16 @@ class VirtualEngine:
         used = self.profile.blocks - free
         pinned = self.lamps.calls.ledger.tokens // self.profile.block_size if self.lamps is not None else 0
         return Occupancy(max(used - pinned, 0), min(pinned, used), free)
+
+    @property
+    def computing(self) -> bool:
+        """Whether a step is under way."""
+        return bool(self._under_way)
+
+    @property
+    def paused(self) -> int:
+        """Sessions between two turns, as far as the runtime knows them; 0 for stock vLLM."""
+        return 0 if self.lamps is None else len(self.lamps.calls.paused)
 
     @property
     def running(self) -> int:
