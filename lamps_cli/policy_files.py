@@ -52,13 +52,28 @@ def read(path: Path) -> Loaded:
         raise Failure(f"can't read {path}: {problem.strerror}") from None
 
 
-def checked(name: str) -> tuple[Loaded, Policy, Source]:
-    """The policy *name*, free of errors. Failure after they have been shown."""
-    from policy_dsl.diagnostics.full import render
+def text(name: str) -> str:
+    """The text of the policy *name*, right or wrong. Failure, after it has been shown why, when it is no text."""
+    from policy_dsl.diagnostics import codes
 
     loaded = read(find(name))
+    if any(d.code == codes.UNREADABLE for d in loaded.diagnostics):
+        raise _refused(name, loaded, "can't be read")
+    return loaded.source.text
+
+
+def checked(name: str) -> tuple[Loaded, Policy, Source]:
+    """The policy *name*, free of errors. Failure after they have been shown."""
+    loaded = read(find(name))
     if loaded.policy is None:
-        for finding in loaded.diagnostics:
-            talk(render(finding, colour=wants_colour()) + "\n")
-        raise Failure(f"{name} has errors", code=ExitCode.FINDINGS)
+        raise _refused(name, loaded, "has errors")
     return loaded, loaded.policy, loaded.source
+
+
+def _refused(name: str, loaded: Loaded, why: str) -> Failure:
+    """Shows what is wrong."""
+    from policy_dsl.diagnostics.full import render
+
+    for finding in loaded.diagnostics:
+        talk(render(finding, colour=wants_colour()) + "\n")
+    return Failure(f"{name} {why}", code=ExitCode.FINDINGS)

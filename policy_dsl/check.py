@@ -15,6 +15,7 @@ from policy_dsl.diagnostics.model import Diagnostic, Label, Source, Span
 from policy_dsl.elaborate import Elaborator, TooLarge
 from policy_dsl.flat import FlatStatement, flatten
 from policy_dsl.inlining import define
+from policy_dsl.parser import MOST_ERRORS
 from policy_dsl.scope import Definition, Env
 from policy_dsl.types import INSTANT, Type
 
@@ -156,6 +157,8 @@ class _Checker:
     def _define(self) -> None:
         """Reads what is defined, used or not."""
         for definition in self.definitions.values():
+            if len(self.el.found) >= MOST_ERRORS:  # what nobody is shown need not be found
+                return
             with suppress(TooLarge):
                 define(self.el, definition)
 
@@ -182,6 +185,8 @@ class _Checker:
         titles: dict[str, Span] = {}
         env = Env(len(self.definitions))
         for s in self._all(nodes.TestStatement):
+            if len(self.el.found) >= MOST_ERRORS:
+                return
             if s.title in titles:
                 label = (Label(titles[s.title], "the first one"),)
                 self.el.error(codes.REPEATED, "two tests have this title", s.span, env, "", label)

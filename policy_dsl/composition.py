@@ -7,6 +7,7 @@ together. Definitions of both are kept: the checker decides what `override` repl
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,9 +190,12 @@ class _Composer:
             self._error(codes.CHAIN, f"policies are built on one another at most {DEEPEST} deep", span)
             return None
         try:
+            if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+                raise OSError(errno.EINVAL, "not a file")
             file = self._read(path)
         except (OSError, ValueError) as problem:  # ValueError: a zero byte in the path
-            self._error(codes.NOT_FOUND, _unreadable(path, problem), span, _nearby(path, file_name(s), word))
+            help = _nearby(path, file_name(s), word) if isinstance(problem, FileNotFoundError) else ""
+            self._error(codes.NOT_FOUND, _unreadable(path, problem), span, help)
             return None
         self.made.sources.append(file.source)
         self.made.diagnostics += [d for d in file.diagnostics if d not in self.made.diagnostics]

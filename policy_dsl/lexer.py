@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 from lark import Lark, Token
 
@@ -29,6 +30,7 @@ _ALIASES = {
     "gib": "GiB", "percent": "%",
 }  # fmt: skip
 _OPERATORS = {"&&": ("AND", "and"), "||": ("OR", "or"), "!": ("NOT", "not")}
+_TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MANTISSA = re.compile(r"[0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
 _COMPOUND = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)(?=[0-9]|$)")
 
@@ -42,7 +44,8 @@ def span_of(source: Source, first: Token, last: Token | None = None) -> Span:
 def lex(lark: Lark, source: Source) -> tuple[list[Token], list[Diagnostic]]:
     """All tokens of *source*. `BAD_CHARACTER` is the only kind left that no statement can use."""
     found: list[Diagnostic] = []
-    return list(_mend(lark, source, _join_units(source, lark.lex(source.text), found), found)), found
+    tokens = list(_mend(lark, source, _join_units(source, lark.lex(source.text), found), found))
+    return tokens, [*found, *_turned(source, found)]
 
 
 def _error(
@@ -97,8 +100,31 @@ def _characters(source: Source, run: list[Token], after: Token, found: list[Diag
     elif text.startswith(";"):
         help = "nothing separates statements"
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:20])
+    help = help or _names(text)
     found.append(_error(source, codes.CHARACTER, f"the language has no `{shown}`", run[0], help, run[-1]))
     return token
+
+
+def _names(text: str) -> str:
+    """What the characters are called that look like others, or like nothing."""
+    called = {c: unicodedata.name(c, "without a name") for c in text[:20] if not c.isascii()}
+    shown = {c: f"`{c}` is" if c.isprintable() and not c.isspace() else "this is" for c in called}
+    return "; ".join(f"{shown[c]} {name}" for c, name in called.items() if not name.startswith("LATIN"))
+
+
+def _turned(source: Source, found: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+    """Characters in comments and texts that change the order in which a line is shown: it could read as another.
+
+    Elsewhere they are among *found*.
+    """
+    known = {(d.span.line, column) for d in found for column in range(d.span.column, d.span.end_column)}
+    for number, line in enumerate(source.text.split("\n") if _TURNING.search(source.text) else (), 1):
+        for match in _TURNING.finditer(line):
+            column = match.start() + 1
+            if (number, column) not in known:
+                span = Span(source, number, column, number, column + 1)
+                message = "this invisible character changes the order in which the line is shown"
+                yield Diagnostic(codes.CHARACTER, Severity.ERROR, message, span, help=f"remove it: {_names(match[0])}")
 
 
 def _string(source: Source, token: Token, found: list[Diagnostic]) -> Token:
@@ -123,7 +149,7 @@ def _word(lark: Lark, source: Source, token: Token, found: list[Diagnostic]) -> 
         if len(again) == len(lower) and not again.type.startswith("BAD"):
             return token.update(again.type, lower)
     else:
-        found.append(_error(source, codes.CHARACTER, "names consist of a-z, 0-9 and `_`", token))
+        found.append(_error(source, codes.CHARACTER, "names consist of a-z, 0-9 and `_`", token, _names(text)))
     return token.update("PATH" if "." in text else "NAME", POISON + text)
 
 

@@ -79,7 +79,8 @@ def _prelude() -> tuple[nodes.Statement, ...]:
 
 
 def _check(file: File) -> Loaded:
-    if any(d.code == codes.UNREADABLE for d in file.diagnostics):
+    nothing = not file.statements and bool(file.diagnostics)
+    if nothing or any(d.code == codes.UNREADABLE for d in file.diagnostics):
         return Loaded(file.source, None, (), file.diagnostics)
     composed = compose(file, lambda path: _read(path, str(path)))
     checked = check(file.source, _prelude(), composed.statements)

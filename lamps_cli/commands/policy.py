@@ -64,10 +64,10 @@ def _described(path: Path) -> dict[str, Any]:
 @click.option("--params", "how", flag_value="params", help="Its parameters only: default, range and meaning.")
 def show(name: str, how: str | None) -> None:
     """Print a policy: a file or a shipped one."""
-    from lamps_cli.policy_files import checked, find, read
+    from lamps_cli.policy_files import checked, text
 
     if how is None:
-        write(read(find(name)).source.text.removesuffix("\n"))
+        write(text(name).removesuffix("\n"))
     elif how == "flat":
         _flat(checked(name)[0])
     else:
