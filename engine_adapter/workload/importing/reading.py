@@ -172,9 +172,15 @@ def _instant(value: float | str) -> float:
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many numbers from the start are the same in both."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+    """How many numbers from the start are the same in both. Halving beats walking: comparing slices is C."""
+    same, differs = 0, min(len(one), len(other)) + 1
+    while differs - same > 1:
+        half = (same + differs) // 2
+        if one[same:half] == other[same:half]:
+            same = half
+        else:
+            differs = half
+    return same
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 One JSON object a session, in a file of its own or a line: `block_size`, and `requests` with `t` (seconds), `type`
 (`s` streamed, `n` not, `subagent`), `model`, `in`, `out`, `hash_ids` (a number for each block of the prompt and all
-before it), `input_types`, `stop`, and in newer traces `api_time` and `think_time` (seconds). A `subagent` holds requests
-of its own; their `t` counts from it, or in the sets published by SemiAnalysis from the session's start.
+before it), `input_types`, `stop`, and in newer traces `api_time` and `think_time` (seconds). A `subagent` holds
+requests of its own; their `t` counts from it, or in the sets published by SemiAnalysis from the session's start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -109,12 +110,11 @@ def _problems(request: _Request) -> Iterator[str]:
 
 def _sessions(recorded: _Recorded, name: str, findings: Findings) -> list[Growing]:
     """The main session of one object, then its side calls and sub-agents."""
-    sessions = _chained(recorded.requests, 0.0, recorded.block_size, findings)
     markers = [request for request in recorded.requests if request.type == "subagent"]
     from_start = all(inner.t >= marker.t for marker in markers for inner in marker.requests)
-    for marker in markers:
-        base_s = 0.0 if from_start else marker.t
-        sessions += _chained(marker.requests, base_s, recorded.block_size, findings)
+    sessions: list[Growing] = []
+    for requests, base_s in _agents(recorded.requests, 0.0, from_start):
+        sessions += _chained(requests, base_s, recorded.block_size, findings)
     for number, session in enumerate(sessions):
         session.name = f"{name}/{number}" if number else name
         if number:
@@ -123,6 +123,16 @@ def _sessions(recorded: _Recorded, name: str, findings: Findings) -> list[Growin
     if sessions:
         sessions[0].start_s = 0.0
     return sessions
+
+
+def _agents(
+    requests: Sequence[_Request], base_s: float, from_start: bool
+) -> Iterator[tuple[Sequence[_Request], float]]:
+    """The requests of an agent and of those it started, each with the time that its own count from."""
+    yield requests, base_s
+    for marker in requests:
+        if marker.type == "subagent":
+            yield from _agents(marker.requests, base_s if from_start else base_s + marker.t, from_start)
 
 
 def _chained(requests: Sequence[_Request], base_s: float, block: int, findings: Findings) -> list[Growing]:
@@ -147,7 +157,7 @@ def _chained(requests: Sequence[_Request], base_s: float, block: int, findings: 
         same = common_prefix(chain.last.hash_ids, request.hash_ids) * block
         shared = min(same, request.prompt, chain.last.prompt)
         gap_s = at_s - chain.session.ended_s if request.think_time is None else request.think_time
-        after = "tool" if "tool_result" in request.input_types else "user"
+        after: Literal["tool", "user"] = "tool" if "tool_result" in request.input_types else "user"
         chain.session.turns.append(Turn(request.prompt, shared, output, gap_s, after))
         chain.session.ended_s, chain.last = ended_s, request
     return [chain.session for chain in chains]
@@ -170,7 +180,11 @@ def _merged(requests: Sequence[_Request], findings: Findings) -> list[_Request]:
         ):
             findings.skipped["second records of a request"] += 1
             merged[-1] = msgspec.structs.replace(
-                request, t=before.t, input_types=before.input_types or request.input_types
+                request,
+                t=before.t,
+                api_time=max(0.0, request.t - before.t) + (request.api_time or 0.0),
+                think_time=before.think_time,
+                input_types=before.input_types or request.input_types,
             )
         else:
             merged.append(request)
