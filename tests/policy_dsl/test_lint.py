@@ -132,6 +132,35 @@ def test_more_cases(text, code):
     assert (code in found) == (code != "LMP407"), found
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        # a function's condition is decided where all uses agree
+        ("let f(x) = if x > 5s { x } else { 5s }\nrank f(3s) + f(call.context * 1s / 1tok)", set()),
+        ("let f(x) = if x > 1.5 { x } else { 5 }\nrank f(call.chance) + f(call.chance / 2)", {"LMP225"}),
+        ("let f(x) = if x > 1.5 { x } else { 5 }\nrank f(call.chance) + f(call.count)", set()),
+        # `while paused` that changes nothing
+        ("on call discard\nwhile paused every 1s if call.elapsed > 5s { swap } else { discard }", {"LMP413"}),
+        ("on call swap\nwhile paused every 11min discard", {"LMP413"}),
+        ("on call preserve for 9s then swap\nwhile paused every 1s again", set()),
+        ("on call preserve for call.context * 1ms / 1tok\nwhile paused every 1s again", set()),
+        # what is gone
+        ("on call swap\nwhile paused every 1s match handling { discard, none: swap, _: discard }", {"LMP414"}),
+        ("on call swap\nwhile paused every 1s match handling { discard: discard, _: preserve for 9s }", set()),
+        ("on call swap\nwhile paused every 1s if none == handling { preserve for 9s } else { again }", {"LMP414"}),
+        ("on call swap\nwhile paused every 1s if handling == swap { preserve for 9s } else { again }", set()),
+    ],
+)
+def test_conditions_of_functions_and_of_paused_sessions(text, wanted):
+    assert set(fired(whole(text + "\n"))) & {"LMP224", "LMP225", "LMP413", "LMP414"} == wanted
+
+
+def test_what_is_decided_around_a_comparison_is_not_said_of_its_signal():
+    text = "rank if request.waited > 3s { if request.waited > 2s { 1 } else { 2 } } else { 3 }, request.arrival"
+    (finding,) = [f for f in findings(whole(text)) if f.code == "LMP225"]
+    assert (finding.span.text, finding.help) == ("request.waited > 2s", "a test around it has decided it")
+
+
 def test_the_narrowest_place_is_shown():
     (finding,) = [
         f for f in findings(whole("let a = 2 * request.context / (engine.running - 1)\nrank a\n")) if f.code == "LMP220"

@@ -36,13 +36,18 @@ class ConstantCondition(Rule):
 
     def check(self, s: Subject) -> Iterator[Diagnostic]:
         for e in conditions(s):
-            for node in s.at(e):
-                reads = any(isinstance(n, ir.Read | ir.Param) for n in postorder((node,)))
-                if reads or not s.ranges.reached(node):
-                    continue
-                holds = s.ranges.truth(node).always
+            # In a function, one node for each use: what one use decides is the caller's affair.
+            answers = {_constant(s, node) for node in s.at(e) if s.ranges.reached(node)}
+            if answers in ({True}, {False}):
+                holds = answers == {True}
                 word = "true" if holds else "false"
                 yield self.finding(f"this condition is always {word}", e.span, help=_help(e, holds))
+
+
+def _constant(s: Subject, node: ir.Node) -> bool | None:
+    """What *node* is where it reads nothing."""
+    reads = any(isinstance(n, ir.Read | ir.Param) for n in postorder((node,)))
+    return None if reads else s.ranges.truth(node).always
 
 
 def _help(e: nodes.Expr, holds: bool) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policy_dsl import ir, nodes
 from policy_dsl.analysis.intervals import Interval, Truth
-from policy_dsl.analysis.ranges import ranges_of
+from policy_dsl.analysis.ranges import Ranges, ranges_of
 from policy_dsl.analysis.signals import extreme
 from policy_dsl.codegen.lower import postorder
 from policy_dsl.diagnostics.model import Diagnostic
@@ -44,16 +44,24 @@ class DecidedByRange(Rule):
         for e in s.every(nodes.Infix):
             if e.op not in _COMPARISONS:
                 continue
-            for node in s.made(e, ir.Binary):
-                if not s.ranges.reached(node) or not any(isinstance(n, ir.Read | ir.Param) for n in postorder((node,))):
-                    continue
-                here, always = s.ranges.of(node), promised.of(node)
-                if isinstance(here, Truth) and isinstance(always, Truth) and here.can_hold != here.can_fail:
-                    # Sizes that no engine reaches are no promise.
-                    if always.can_hold == always.can_fail and not _local(s, node):
-                        continue
-                    word = "always" if here.can_hold else "never"
-                    yield self.finding(f"this {word} holds", e.span, help=_help(s, node))
+            # In a function, one node for each use: what one use decides is the caller's affair.
+            made = [node for node in s.made(e, ir.Binary) if s.ranges.reached(node)]
+            words = {_decided(s, node, promised) for node in made}
+            if len(words) == 1 and "" not in words:
+                yield self.finding(f"this {words.pop()} holds", e.span, help=_help(s, made[0]))
+
+
+def _decided(s: Subject, node: ir.Binary, promised: Ranges) -> str:
+    """`always` or `never`; "" where it can be both, or reads nothing."""
+    here, always = s.ranges.of(node), promised.of(node)
+    if not isinstance(here, Truth) or not isinstance(always, Truth) or here.can_hold == here.can_fail:
+        return ""
+    # Sizes that no engine reaches are no promise.
+    if always.can_hold == always.can_fail and not _local(s, node):
+        return ""
+    if not any(isinstance(n, ir.Read | ir.Param) for n in postorder((node,))):
+        return ""
+    return "always" if here.can_hold else "never"
 
 
 def _local(s: Subject, node: ir.Binary) -> bool:
@@ -62,6 +70,8 @@ def _local(s: Subject, node: ir.Binary) -> bool:
 
 
 def _help(s: Subject, node: ir.Binary) -> str:
+    if _local(s, node):
+        return "a test around it has decided it"
     left, right = s.ranges.of(node.left), s.ranges.of(node.right)
     if not isinstance(left, Interval) or not isinstance(right, Interval):
         return ""
