@@ -20,6 +20,7 @@ from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime.core import Runtime
+from engine_adapter.virtual import shortcuts
 from engine_adapter.virtual.build import scheduler_for
 from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.profile import Profile
@@ -97,7 +98,9 @@ class VirtualEngine:
         self.lamps: Runtime | None = getattr(self.scheduler, "lamps", None)
         self.counters: Counter[str] = Counter()
         self.steps = 0
-        self._hasher = get_request_block_hasher(self.scheduler.hash_block_size, block_hash)
+        self._hasher = shortcuts.skip_idle_hashing(
+            get_request_block_hasher(self.scheduler.hash_block_size, block_hash), self.scheduler.hash_block_size
+        )
         self._ahead = isinstance(self.scheduler, AsyncScheduler)
         self._under_way: deque[_Step] = deque()
         self._live: dict[str, _Live] = {}
@@ -105,6 +108,8 @@ class VirtualEngine:
         self._lost: dict[str, int] = {}  # tokens of KV that a preempted request had
         self._needs_context = bool(profile.step.prefill_context_s or profile.step.context_token_s)
         self._watch_preemptions()
+        shortcuts.skip_idle_allocations(self.scheduler)
+        shortcuts.skip_model_runner_data(self.scheduler)
 
     # --- requests ------------------------------------------------------------------------------
 

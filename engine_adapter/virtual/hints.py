@@ -53,9 +53,7 @@ def _spread(predict: str, share: str) -> float:
     except ValueError:
         spread = math.nan
     if not 0.0 <= spread <= MOST_NOISE:
-        raise ValueError(
-            f"predictions {predict!r}: noise needs a relative error from 0 to {MOST_NOISE:g}, as noise:0.3"
-        )
+        raise ValueError(f"predictions {predict!r}: noise needs a size from 0 to {MOST_NOISE:g}, as noise:0.3")
     return spread
 
 

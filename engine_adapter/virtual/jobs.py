@@ -1,7 +1,7 @@
 """Simulations as lines of JSON, so that a comparison spreads over processes: `python -m engine_adapter.virtual`.
 
 A worker reads one job from its standard input and writes lines: {"progress": share} while it runs, at last either
-{"measured": {...}} or {"error": sentence}. Sending it SIGINT makes it answer with what it has. This module needs no vLLM.
+{"measured": {...}} or {"error": sentence}. Sent a SIGINT, it answers with what it has. This module needs no vLLM.
 """
 
 from __future__ import annotations

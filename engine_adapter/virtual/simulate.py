@@ -79,8 +79,8 @@ class SimResult:
 def simulate(simulation: Simulation, progress: Progress | None = None) -> SimResult:
     """Run it. *progress* gets the share of the sessions that are done.
 
-    Ctrl-C ends the run with what there is, ended "interrupted". ValueError or LookupError, with a sentence, for a policy
-    or predictions that can't be used; TraceError for a load that can't be drawn.
+    Ctrl-C ends the run with what there is, ended "interrupted". Raises ValueError or LookupError, with a sentence, for
+    a policy or predictions that can't be used, TraceError for a load that can't be drawn.
     """
     from engine_adapter.virtual.driver import run
 

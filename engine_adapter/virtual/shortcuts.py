@@ -1,0 +1,57 @@
+"""What a virtual engine leaves out of vLLM's step because its outcome is known: half of the time, none of the decisions.
+
+A running request that gains one token in the middle of a block needs no block and completes none: allocation returns
+the empty answer it would have come to. A request without a new full block has no hash to compute. And the part of a
+step's output that only a model runner reads is not put together. tests/virtual/test_shortcuts.py runs the same load
+with and without them and wants the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vllm.v1.core.sched.output import CachedRequestData
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.request import Request, RequestStatus
+
+Hasher = Callable[[Request], list[Any]]
+
+# So many tokens past a block's first one its predecessor is sure to be in the prefix cache: vLLM puts it there when the
+# tokens have come back, which asynchronous scheduling delays by the steps under way.
+_SETTLED = 4
+
+
+def skip_idle_allocations(scheduler: Scheduler) -> None:
+    """Answer the allocations that can't change anything."""
+    manager, size = scheduler.kv_cache_manager, scheduler.block_size
+    allocate, nothing, running = manager.allocate_slots, manager.empty_kv_cache_blocks, RequestStatus.RUNNING
+
+    def allocate_if_needed(request: Request, num_new_tokens: int, *args: Any, **kwargs: Any) -> Any:
+        if num_new_tokens == 1 and (request.num_computed_tokens + 1) % size >= _SETTLED and request.status is running:
+            return nothing
+        return allocate(request, num_new_tokens, *args, **kwargs)
+
+    manager.allocate_slots = allocate_if_needed
+
+
+def skip_idle_hashing(hasher: Hasher, size: int) -> Hasher:
+    """*hasher*, asked only when a block may have filled up. Tokens are appended one by one after the prompt."""
+    nothing: list[Any] = []
+
+    def hash_if_needed(request: Request) -> list[Any]:
+        return nothing if request.block_hashes and request.num_tokens % size else hasher(request)
+
+    return hash_if_needed
+
+
+def skip_model_runner_data(scheduler: Scheduler) -> None:
+    """Tell of requests that were scheduled before only which they are and which of them were preempted meanwhile."""
+
+    def names_only(running: Sequence[Request], resumed: Sequence[Request], *args: Any) -> CachedRequestData:
+        data = CachedRequestData.make_empty()
+        data.req_ids = [request.request_id for request in (*running, *resumed)]
+        data.resumed_req_ids = {request.request_id for request in resumed}
+        return data
+
+    scheduler._make_cached_request_data = names_only
