@@ -1,4 +1,4 @@
-"""Lark's tree to the nodes of `nodes.py`, bottom up and without recursion, so that no depth can overflow."""
+"""Lark's tree to the classes of `nodes`, bottom up and without recursion, so that no depth can overflow."""
 
 from __future__ import annotations
 
