@@ -12,9 +12,11 @@ import click
 
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
+from lamps_cli.load_options import arrival_options, describe_arrivals
 from lamps_cli.output import talk, to_json, warn, write, write_json
 
 if TYPE_CHECKING:
+    from engine_adapter.workload.arriving import Arriving
     from engine_adapter.workload.result import BenchResult, SessionResult
     from engine_adapter.workload.summary import Spread, Summary
 
@@ -26,6 +28,7 @@ TOLERABLE_LAG_S = 0.25
 @click.argument("trace")
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Sessions/s.")
+@arrival_options
 @click.option("--sessions", type=click.IntRange(1), help="How many sessions.  [default: each of the trace once]")
 @click.option("--replacement", is_flag=True, help="Draw sessions with replacement.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw, the arrivals and the token ids.")
@@ -64,6 +67,7 @@ def bench(
     trace: str,
     url: str,
     rate: float,
+    arriving: Arriving,
     sessions: int | None,
     replacement: bool,
     seed: int,
@@ -81,8 +85,8 @@ def bench(
     """Replay TRACE against a vLLM server and measure what its users would see.
 
     TRACE is augmented-single, augmented-multi, agentic-coding, or a file of your own. Sessions arrive at random
-    times (Poisson), each with token ids of its own; tools are slept. Every planned session counts: the run ends when
-    the last has finished or failed.
+    times (Poisson, or as --arrivals says), each with token ids of its own; tools are slept. Every planned session
+    counts: the run ends when the last has finished or failed.
 
     Exit status: 0 all sessions finished, 1 some failed, 2 wrong use, 3 no server, 130 interrupted.
     """
@@ -100,7 +104,7 @@ def bench(
         config = BenchConfig(
             url=url,
             trace=load_trace(trace),
-            load=Load(rate, sessions, seed, replacement, gap_scale, max_gap, length_scale),
+            load=Load(rate, sessions, seed, replacement, gap_scale, max_gap, length_scale, arriving),
             hints=hints,
             model=model,
             api_key=api_key,
@@ -134,7 +138,9 @@ def render(result: BenchResult, summary: Summary) -> str:
     scales += [f"gaps <= {load.max_gap_s:g} s"] if load.max_gap_s is not None else []
     scales += [f"lengths x {load.length_scale:g}"] if load.length_scale != 1 else []
     scales += {"oracle": ["ORACLE hints"], "none": ["no hints"], "tool": []}[result.hints]
-    head = f"{result.trace}: {summary.sessions} sessions at {load.rate:g}/s, seed {load.seed}"
+    head = (
+        f"{result.trace}: {summary.sessions} sessions {describe_arrivals(load.arriving, load.rate)}, seed {load.seed}"
+    )
     lines = [
         ", ".join([head, *scales]),
         f"{result.server.model} at {result.url}",
@@ -148,7 +154,9 @@ def render(result: BenchResult, summary: Summary) -> str:
         f"{'tokens':<24}{_tokens(summary)}",
     ]
     if result.counters is not None:
-        lines.append(f"{'server':<24}{_server(result.counters)}")
+        lines.append(f"{'server':<24}{_server(result.counters, summary)}")
+    if summary.tenant_fairness is not None:
+        lines.append(f"{'tenants':<24}{summary.tenant_fairness:.3f} Jain's index of their rates of service")
     return "\n".join(lines)
 
 
@@ -165,10 +173,12 @@ def _tokens(summary: Summary) -> str:
     return f"{summary.prompt_tokens:,} prompt{cached}, {summary.output_tokens:,} generated{rate}"
 
 
-def _server(counters: dict[str, float]) -> str:
+def _server(counters: dict[str, float], summary: Summary) -> str:
     said = [f"{counters['preemptions']:,.0f} preemptions"] if "preemptions" in counters else []
     if counters.get("prefix_cache_queries"):
         said.append(f"{counters['prefix_cache_hits'] / counters['prefix_cache_queries']:.1%} prefix-cache hits")
+    if summary.recomputed_tokens is not None:
+        said.append(f"{summary.recomputed_tokens:,} tokens computed again")
     return ", ".join(said) or "tells no counters"
 
 

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from engine_adapter.workload.summary import Spread
     from engine_adapter.workload.trace import SessionTrace
 
-# The names of engine_adapter.workload.importing.FORMATS and engine_adapter.workload.generate.CLASSES, which `lamps
-# trace --help` need not import; a test asserts that they are the same.
+# The names of engine_adapter.workload.importing.FORMATS, which `lamps trace --help` need not import; a test asserts
+# that they are the same.
 FORMATS = ("mooncake", "azure", "burstgpt", "sharegpt", "weka", "openai")
-CLASSES = ("math", "qa", "ve", "chatbot", "image", "tts")
 
 _SUFFIX = {"azure": ".csv", "burstgpt": ".csv", "sharegpt": ".json", "weka": ".json"}
 _OUT = click.option(
@@ -156,12 +155,11 @@ def render(description: Description) -> str:
     """The numbers for a person."""
     kinds = [f"{description.sub_agents:,} of them sub-agents"] if description.sub_agents else []
     kinds += [f"{description.tenants:,} tenants"] if description.tenants else []
-    recorded = description.recorded_s
     lines = [
         f"{description.name}: {', '.join([f'{description.sessions:,} sessions', *kinds])}, {description.turns:,} turns",
         f"{description.shared:.1%} of the prompt tokens repeat the turn before; the longest turn needs"
         f" {description.longest:,} tokens",
-        "arrivals are not recorded" if recorded is None else f"arrivals are recorded, over {recorded:,.1f} s",
+        _arrivals(description),
         "",
         f"{'':<20}{'mean':>11}{'p50':>11}{'p95':>11}{'p99':>11}{'max':>11}",
         _row("turns a session", description.turns_per_session),
@@ -173,6 +171,16 @@ def render(description: Description) -> str:
     if description.tools:
         lines += ["", "calls  " + ", ".join(f"{name} {count:,}" for name, count in description.tools)]
     return "\n".join(lines)
+
+
+def _arrivals(description: Description) -> str:
+    match description.recorded_s:
+        case None:
+            return "arrivals are not recorded"
+        case 0 if description.sessions > 1:
+            return "arrivals are recorded: all at once"
+        case recorded_s:
+            return f"arrivals are recorded, over {recorded_s:,.1f} s"
 
 
 def _row(name: str, spread: Spread) -> str:

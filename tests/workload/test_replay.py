@@ -8,11 +8,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine_adapter.workload.client import Client, NoServer, ServerError
+from engine_adapter.workload.client import Client, NoServer, ServerError, ServerInfo
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.replay import BenchConfig, replay, run_bench, xargs
-from engine_adapter.workload.summary import quantile, spread, summarize
+from engine_adapter.workload.result import BenchResult, SessionResult, TurnResult
+from engine_adapter.workload.summary import jain, quantile, spread, summarize
 from engine_adapter.workload.trace import SessionTrace, Turn, load_trace
 from tests.workload.fake_server import FakeServer, answer, serving
 
@@ -62,6 +65,52 @@ def test_latencies_are_those_of_the_server_and_the_tools(trace_file: Path) -> No
     assert (figures.prompt_tokens, figures.output_tokens) == (750, 120)
     assert figures.cached_tokens == 20 * 7
     assert result.counters == {"preemptions": 40.0, "prefix_cache_queries": 200.0, "prefix_cache_hits": 100.0}
+
+
+def test_what_a_session_had_and_the_cache_lost_is_counted_as_recomputed(trace_file: Path) -> None:
+    with serving(FakeServer()) as fake:
+        figures = summarize(run_bench(BenchConfig(fake.url, load_trace(trace_file), FAST)))
+    # Of 38 repeated tokens each follow-up finds 7; a first turn repeats nothing, however much it finds.
+    assert figures.recomputed_tokens == 10 * 31
+    assert (figures.preemptions, figures.prefix_hit_rate) == (40.0, 0.5)
+    assert figures.tenant_fairness is None
+
+
+def served(tenant: str | None, tokens: int, seconds: float, answered: bool = True) -> SessionResult:
+    turn = TurnResult(tokens, 0, 0.0, due_s=1.0, lag_s=0.0, done_s=1.0 + seconds if answered else None)
+    return SessionResult("s", None, 0.0, 1, [turn], tenant=tenant)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "fairness"),
+    [
+        ((served("a", 100, 2.0), served("b", 500, 10.0), served(None, 1, 9.0)), 1.0),
+        ((served("a", 100, 2.0), served("b", 100, 1.0)), 0.9),
+        ((served("a", 100, 2.0), served("b", 100, 2.0, answered=False)), 0.5),
+        ((served("a", 100, 2.0), served("a", 100, 1.0)), None),
+    ],
+)
+def test_fairness_is_over_the_tenants_rates(sessions: tuple[SessionResult, ...], fairness: float | None) -> None:
+    result = BenchResult("t", "u", ServerInfo("m", None), Load(), "tool", sessions, "finished", 11.0, None)
+    found = summarize(result).tenant_fairness
+    assert found == (None if fairness is None else pytest.approx(fairness))
+
+
+@given(st.lists(st.floats(0, 1e308), min_size=1, max_size=9))
+def test_jains_index_is_between_one_nth_and_one(values: list[float]) -> None:
+    assert 1 / len(values) - 1e-9 <= jain(values) <= 1 + 1e-9
+    assert jain([*values, *values]) == pytest.approx(jain(values))
+
+
+def test_jains_index_at_its_ends() -> None:
+    assert [jain([3, 3, 3]), jain([0, 0, 0, 8]), jain([0, 0])] == [1, 0.25, 1]
+    assert math.isnan(jain([]))
+
+
+def test_a_tenant_is_told_to_the_server() -> None:
+    session = SessionTrace("s", (Turn(10, 0, 5),), tenant="t1")
+    assert xargs(session, 0, "tool") == {"lamps_tenant": "t1"}
+    assert xargs(session, 0, "none") == {}
 
 
 def test_a_refused_turn_fails_its_session_and_no_other(trace_file: Path) -> None:
