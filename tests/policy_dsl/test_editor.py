@@ -285,7 +285,7 @@ def test_half_typed_policies_are_no_trouble() -> None:
 def test_a_keystroke_is_answered_in_time() -> None:
     text = policies.find("lamps").read_text()
     head, *tests = text.split("\ntest ")
-    long = head + "".join(f'\ntest "{i} {t[1:]}' for i in range(12) for t in tests)
+    long = head + "".join(f'\ntest "{i} {t[1:]}' for i in range(4) for t in tests)
     assert long.count("\n") > 300
     read(long).findings  # noqa: B018 - warms up
     began = time.process_time()
