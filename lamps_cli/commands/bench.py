@@ -220,5 +220,5 @@ def _status(result: BenchResult, summary: Summary) -> ExitCode:
             return ExitCode.INTERRUPTED
         case "server gone":
             return ExitCode.UNREACHABLE
-        case "finished":
+        case "finished" | "stalled":  # only a virtual run can stall
             return ExitCode.FINDINGS if summary.failed else ExitCode.OK

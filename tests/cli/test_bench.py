@@ -58,6 +58,24 @@ def test_json_is_the_only_thing_on_stdout(trace: Path) -> None:
     assert "5 failed: 400: prompt too long" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--arrivals", "bursty", "--cv", "2.5", "--rate", "200"], "at 200/s in bursts (cv 2.5)"),
+        (["--arrivals", "recorded", "--time-scale", "0.1"], "as recorded, times x 0.1"),
+        (["--arrivals", "closed", "--clients", "2", "--think", "0.01"], "of 2 clients, 0.01 s between sessions"),
+    ],
+)
+def test_sessions_arrive_as_asked_for(options: list[str], said: str, trace: Path) -> None:
+    lines = trace.read_text().splitlines()
+    trace.write_text("".join(json.dumps(json.loads(line) | {"start": 1}) + "\n" for line in lines))
+    with serving(FakeServer()) as fake:
+        done = lamps("bench", trace, "--url", fake.url, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == f"small: 5 sessions {said}, seed 0"
+    assert ", 155 tokens computed again" in done.stdout
+
+
 def test_an_oracle_is_labelled(trace: Path) -> None:
     with serving(FakeServer()) as fake:
         done = lamps("bench", trace, "--url", fake.url, "--rate", "inf", "--policy-hints", "oracle")
@@ -71,6 +89,8 @@ def test_an_oracle_is_labelled(trace: Path) -> None:
         (["augmented-single", "--sessions", "999"], ExitCode.USAGE, "has 397 sessions, 999 are asked for"),
         (["augmented-single", "--rate", "0"], ExitCode.USAGE, "0.0 is not in the range x>0"),
         (["augmented-single", "--rate", "nan"], ExitCode.USAGE, "nan is not a number"),
+        (["augmented-single", "--arrivals", "recorded"], ExitCode.USAGE, "has no start"),
+        (["augmented-single", "--arrivals", "closed", "--clients", "0"], ExitCode.USAGE, "is not in the range"),
         (["augmented-single", "--out", "/no/such/folder/x"], ExitCode.USAGE, "there is no folder /no/such/folder"),
         (["augmented-single", "--url", "http://127.0.0.1:9"], ExitCode.UNREACHABLE, "no server answers"),
         (["augmented-single", "--url", "ftp://x"], ExitCode.USAGE, "is not an http address"),
