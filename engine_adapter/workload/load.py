@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from engine_adapter.workload.arriving import (
     recorded_times,
     think_times,
 )
+from engine_adapter.workload.lines import MAX_SECONDS, MAX_TOKENS
 from engine_adapter.workload.trace import SessionTrace, Trace, TraceError, Turn
 
 # Token ids that any model's vocabulary of 32,000 or more has and where special tokens don't live.
@@ -74,6 +76,7 @@ def plan(trace: Trace, load: Load) -> Plan:
 
     A sub-agent of a trace is a session like any other: its start is tied to its parent's in recorded time only.
     """
+    _check_scales(trace, load)
     drawn = _drawn(trace, load)
     match load.arriving:
         case Closed() as closed:
@@ -95,6 +98,18 @@ def arrivals(trace: Trace, load: Load) -> tuple[Arrival, ...]:
     if isinstance(load.arriving, Closed):
         raise TraceError("in a closed loop arrivals depend on when sessions end")
     return plan(trace, load).first
+
+
+def _check_scales(trace: Trace, load: Load) -> None:
+    """A scale is held to the bounds of a trace file: beyond them it is a mistake, and a gap of 10^300 s a hang."""
+    longest = max(session.longest for session in trace.sessions) * load.length_scale
+    if not longest <= MAX_TOKENS:
+        raise TraceError(f"lengths x {load.length_scale:g} make a turn of {longest:g} tokens, more than {MAX_TOKENS}")
+    gap_s = max(turn.gap_s for session in trace.sessions for turn in session.turns) * load.gap_scale
+    if load.max_gap_s is not None and load.gap_scale < math.inf:  # infinitely many times no gap is not a number
+        gap_s = min(gap_s, load.max_gap_s)
+    if not gap_s <= MAX_SECONDS:
+        raise TraceError(f"gaps x {load.gap_scale:g} make one of {gap_s:g} s, longer than {MAX_SECONDS:g} s")
 
 
 def _drawn(trace: Trace, load: Load) -> list[SessionTrace]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,36 @@ def test_no_scale_makes_a_turn_share_what_is_not_there(name: str, scale: float) 
             assert turn.output >= 1 <= turn.prompt
             assert 0 <= turn.shared <= min(turn.prompt, known)
             known = turn.prompt + turn.output
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("scale", "longest"), [(0.25, None), (3.0, 20.0), (0.0, None)])
+def test_gaps_are_scaled_then_cut_and_nothing_else(name: str, scale: float, longest: float | None) -> None:
+    for session in load_trace(name).sessions:
+        found = scaled(session, Load(gap_scale=scale, max_gap_s=longest))
+        gaps = [min(turn.gap_s * scale, math.inf if longest is None else longest) for turn in session.turns]
+        assert [turn.gap_s for turn in found.turns] == gaps
+        assert replace(found, turns=()) == replace(session, turns=())
+        assert [(t.prompt, t.shared, t.output, t.after) for t in found.turns] == [
+            (t.prompt, t.shared, t.output, t.after) for t in session.turns
+        ]
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        (Load(length_scale=math.inf), "lengths x inf make a turn of inf tokens"),
+        (Load(length_scale=1e6), "make a turn of 2.048e"),
+        (Load(length_scale=math.nan), "lengths x nan"),
+        (Load(gap_scale=math.inf), "gaps x inf make one of inf s"),
+        (Load(gap_scale=math.inf, max_gap_s=5), "gaps x inf"),
+        (Load(gap_scale=1e300), "longer than 1e.08 s"),
+        (Load(gap_scale=math.nan, max_gap_s=5), "gaps x nan"),
+    ],
+)
+def test_a_scale_that_is_a_mistake_is_refused(load: Load, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
+        arrivals(TRACE, load)
 
 
 def test_a_follow_up_repeats_what_the_engine_really_generated(trace_file: Path) -> None:
