@@ -43,9 +43,10 @@ class _Request(msgspec.Struct):
 def read(sources: Sequence[Source]) -> Imported:
     """Sessions by session_id, else by prefix. Raises TraceError with all bad lines.
 
-    By prefix, a request follows the session that brought the last full block of its latest prompt into the trace, if
-    it repeats that block: a common system prompt or document belongs to the session that had it first, so no other
-    session is taken for it. A session shorter than a block beyond what it shares is never recognised again.
+    By prefix: the last block of a request that the trace has had belongs to the session that had it first, and the
+    request follows that session if it repeats its latest prompt up to the last full block. So requests with a common
+    system prompt or document aren't taken for one session; but one whose prompt is no more than a block longer than
+    what it shares is not recognised again.
     """
     findings = Findings()
     requests: list[tuple[float, int, _Request]] = []
@@ -111,6 +112,5 @@ class _Sessions:
             if index is not None:
                 full = self.sessions[index].turns[-1].prompt // BLOCK
                 last = self._blocks[index][full - 1 : full]
-                own = bool(last) and self._owner[last[0]] == index
-                return index if own and request.hash_ids[full - 1 : full] == last else None
+                return index if last and request.hash_ids[full - 1 : full] == last else None
         return None
