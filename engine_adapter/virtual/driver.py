@@ -19,7 +19,8 @@ from engine_adapter.virtual.engine import TOKEN, Events, Finished, VirtualEngine
 from engine_adapter.virtual.hints import teller
 from engine_adapter.virtual.simulate import Measured, Progress, Simulation
 from engine_adapter.virtual.timeline import Timeline
-from engine_adapter.workload.load import Arrival, TokenSource, plan
+from engine_adapter.virtual.tokens import Tokens
+from engine_adapter.workload.load import Arrival, plan
 from engine_adapter.workload.result import Ended, SessionResult, TurnResult
 
 # An engine that has scheduled nothing for so long never will: every pin ends within ten minutes.
@@ -42,7 +43,7 @@ class _Client:
 
     arrival: Arrival
     result: SessionResult
-    tokens: TokenSource
+    tokens: Tokens
     index: int = 0
     prompt: list[int] | None = None
     judged: bool = False
@@ -59,7 +60,7 @@ class Driver:
     def __init__(self, simulation: Simulation) -> None:
         self.clock = VirtualClock()
         self._tell = teller(simulation.predict, simulation.load.seed)
-        self._seed = simulation.load.seed
+        self._sessions = count()
         self._plan = plan(simulation.trace, simulation.load)
         self.engine = VirtualEngine(simulation.profile, str(simulation.policy), simulation.params, self.clock)
         self._results = {arrival.name: _unplayed(arrival) for arrival in self._plan.all}
@@ -156,7 +157,7 @@ class Driver:
     def _begin(self, arrival: Arrival) -> None:
         result = self._results[arrival.name]
         result.arrival_s = arrival.arrival_s
-        self._await(_Client(arrival, result, TokenSource(self._seed, arrival.name)), arrival.arrival_s)
+        self._await(_Client(arrival, result, Tokens(next(self._sessions))), arrival.arrival_s)
 
     def _await(self, client: _Client, due_s: float) -> None:
         heapq.heappush(self._upcoming, (due_s, next(self._number), client))
@@ -198,7 +199,7 @@ class Driver:
             return
         record.handling = self.engine.handling(client.arrival.name, session.tenant)
         assert client.prompt is not None
-        client.tokens.answered(client.prompt, [TOKEN] * session.turns[client.index - 1].output)
+        client.tokens.answered(client.prompt, TOKEN, session.turns[client.index - 1].output)
         client.prompt = None
         self._await(client, now + session.turns[client.index].gap_s)
 

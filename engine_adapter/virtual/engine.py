@@ -109,6 +109,7 @@ class VirtualEngine:
         self._needs_context = bool(profile.step.prefill_context_s or profile.step.context_token_s)
         self._watch_preemptions()
         shortcuts.skip_idle_allocations(self.scheduler)
+        shortcuts.skip_stop_checks(self.scheduler)
         shortcuts.skip_model_runner_data(self.scheduler)
 
     # --- requests ------------------------------------------------------------------------------

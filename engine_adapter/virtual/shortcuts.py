@@ -1,9 +1,9 @@
-"""What a virtual engine leaves out of vLLM's step because its outcome is known: half of the time, none of the decisions.
+"""What a virtual engine leaves out of vLLM's step because its outcome is known: half its time, none of its decisions.
 
 A running request that gains one token in the middle of a block needs no block and completes none: allocation returns
-the empty answer it would have come to. A request without a new full block has no hash to compute. And the part of a
-step's output that only a model runner reads is not put together. tests/virtual/test_shortcuts.py runs the same load
-with and without them and wants the same bytes.
+the empty answer it would have come to. A request without a new full block has no hash to compute, and none here stops
+at a token or a text. And the part of a step's output that only a model runner reads is not put together.
+tests/virtual/test_shortcuts.py runs the same load with and without them and wants the same bytes.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import CachedRequestData
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 Hasher = Callable[[Request], list[Any]]
 
-# So many tokens past a block's first one its predecessor is sure to be in the prefix cache: vLLM puts it there when the
-# tokens have come back, which asynchronous scheduling delays by the steps under way.
-_SETTLED = 4
-
 
 def skip_idle_allocations(scheduler: Scheduler) -> None:
     """Answer the allocations that can't change anything."""
     manager, size = scheduler.kv_cache_manager, scheduler.block_size
+    # The second token of a block needs nothing any more; in asynchronous scheduling the block before may still wait for
+    # its last tokens to come back and enter the prefix cache.
+    settled = 4 if isinstance(scheduler, AsyncScheduler) else 2
     allocate, nothing, running = manager.allocate_slots, manager.empty_kv_cache_blocks, RequestStatus.RUNNING
 
     def allocate_if_needed(request: Request, num_new_tokens: int, *args: Any, **kwargs: Any) -> Any:
-        if num_new_tokens == 1 and (request.num_computed_tokens + 1) % size >= _SETTLED and request.status is running:
+        if num_new_tokens == 1 and (request.num_computed_tokens + 1) % size >= settled and request.status is running:
             return nothing
         return allocate(request, num_new_tokens, *args, **kwargs)
 
@@ -43,6 +43,22 @@ def skip_idle_hashing(hasher: Hasher, size: int) -> Hasher:
         return nothing if request.block_hashes and request.num_tokens % size else hasher(request)
 
     return hash_if_needed
+
+
+def skip_stop_checks(scheduler: Scheduler) -> None:
+    """Append a token and stop at the request's length: nothing else stops a request here. Synchronous base only."""
+    if isinstance(scheduler, AsyncScheduler):
+        return
+    longest = scheduler.max_model_len
+
+    def appended(request: Request, new_token_ids: list[int], is_stale: bool = False) -> tuple[list[int], bool]:
+        request.append_output_token_ids(new_token_ids)
+        if request.num_output_tokens < request.max_tokens and request.num_tokens < longest:
+            return new_token_ids, False
+        request.status = RequestStatus.FINISHED_LENGTH_CAPPED
+        return new_token_ids, True
+
+    scheduler._update_request_with_output = appended
 
 
 def skip_model_runner_data(scheduler: Scheduler) -> None:
