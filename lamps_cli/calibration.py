@@ -194,9 +194,11 @@ def scalars_us() -> dict[str, float]:
         {"request.waited": 2.5, "request.age": 7.5, "request.promoted": True, "session.seated": False},
     )
 
+    places = Places(SOURCE)
+
     def run(root: ir.Node) -> float:
-        module = Module(Places(SOURCE))
-        add_values(module, "f", (root,))
+        module = Module()
+        add_values(module, places, "f", (root,))
         f = module.compile()["f"]
         return _time_us(lambda: f(row, {}))
 
@@ -206,11 +208,11 @@ def scalars_us() -> dict[str, float]:
     operator = per_link(_binary("+"))
     keys = ("request.waited", "request.age")
     both = bench.node(ir.Binary, NUMBER, "+", bench.a, bench.b)
-    module = Module(Places(SOURCE))
+    module = Module()
     act = ir.Act((ir.Hold(Handling.DISCARD, None),), SPAN)
-    add_decision(module, "decide", act)
+    add_decision(module, places, "decide", act)
     arms = tuple(ir.Arm(act, bench.number(float(i)), None) for i in range(LINKS))
-    add_decision(module, "choose", ir.Pick(arms, SPAN))
+    add_decision(module, places, "choose", ir.Pick(arms, SPAN))
     functions = module.compile()
     decide, choose = functions["decide"], functions["choose"]
     verdict = _time_us(lambda: decide({}, {}))

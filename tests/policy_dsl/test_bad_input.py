@@ -200,9 +200,8 @@ def test_any_text_gives_a_policy_or_findings(text: str, changes: list[tuple[str,
     for d in loaded.diagnostics:
         lines = d.span.source.text.split("\n")
         assert d.code in codes.TITLES
-        assert not re.search(r"\b[A-Z]{4,}\b|__ANON|\$END", d.message.replace("`", "")) or d.message.startswith("`"), (
-            d.message
-        )
+        ours = re.sub(r"`[^`]*`", "", d.message) if d.message.count("`") % 2 == 0 else ""  # texts may hold a `
+        assert not re.search(r"\b[A-Z]{4,}\b|__ANON|\$END", ours), d.message
         assert 1 <= d.span.line <= len(lines)
         assert 1 <= d.span.column <= len(lines[d.span.line - 1]) + 1
         assert "\n" not in concise.render(d)
