@@ -32,9 +32,7 @@ _PROGRESS_EVERY = 512  # steps
 
 def run(simulation: Simulation, progress: Progress | None) -> Measured:
     """Run a simulation to its end; see `simulate`."""
-    driver = Driver(simulation)
-    with _few_collections():
-        return driver.drain(progress)
+    return Driver(simulation).drain(progress)
 
 
 @dataclass(slots=True)
@@ -78,7 +76,8 @@ class Driver:
         for arrival in self._plan.first:
             self._begin(arrival)
         try:
-            ended = self._loop(progress)
+            with _few_collections():
+                ended = self._loop(progress)
         except KeyboardInterrupt:
             ended = "interrupted"
         self._cut(ended)

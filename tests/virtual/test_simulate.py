@@ -138,7 +138,7 @@ def test_an_engine_that_would_wait_forever_ends_the_run_with_the_reason(
     monkeypatch.setattr("engine_adapter.runtime.calls.MAX_PIN_S", 1e6)
     monkeypatch.setattr("engine_adapter.runtime.ledger.MAX_HOLD_S", 1e6)
     monkeypatch.setattr("engine_adapter.virtual.driver.STALLED_S", 30.0)
-    sessions = tuple(session(f"s{n}", (300, 20), (20, 5), gap_s=1e4) for n in range(10))
+    sessions = tuple(session(f"s{n}", (690, 20), (20, 5), gap_s=1e4) for n in range(10))
     found = run(simulation(str(tmp_path / "keep.lamps"), trace=Trace("pins", sessions)), None)
     assert found.ended == "stalled"
     assert found.reason.startswith("policy deadlock: ")

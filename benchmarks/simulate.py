@@ -1,0 +1,108 @@
+"""How fast virtual time runs: augmented-single at load 0.9 under lamps.lamps, and whether long runs slow down.
+
+Saturation is found first: the sessions per second that stock vLLM finishes when far more arrive. Seconds are of CPU
+time in this process, the simulation alone: imports and building the engine (about ten seconds) come on top, once. With
+the argument `long`, one run of 100,000 sessions is measured besides: its memory, and the speed of each tenth. Writes
+benchmarks/results/simulate.json.
+
+python -m benchmarks.simulate [long]
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+from engine_adapter.virtual.driver import Driver, run
+from engine_adapter.virtual.profile import load_profile
+from engine_adapter.virtual.simulate import Measured, Simulation
+from engine_adapter.workload.load import Load
+from engine_adapter.workload.trace import load_trace
+
+RESULTS = Path(__file__).parent / "results"
+TRACE, PROFILE, SHARE = "augmented-single", "gptj-6b-a100", 0.9
+SEEDS = (1, 2, 3)
+
+
+def simulation(policy: str, rate: float, sessions: int, seed: int) -> Simulation:
+    load = Load(rate=rate, sessions=sessions, seed=seed, replacement=True)
+    return Simulation(policy, load_trace(TRACE), load, load_profile(PROFILE))
+
+
+def saturation() -> float:
+    """Sessions per second that stock vLLM finishes, in the middle half of a run in which 50 a second arrive."""
+    ended = sorted(s.turns[-1].done_s or 0.0 for s in run(simulation("stock", 50.0, 1600, 1), None).sessions)
+    begin, end = len(ended) // 4, 3 * len(ended) // 4
+    return (end - begin) / (ended[end] - ended[begin])
+
+
+def timed(given: Simulation) -> tuple[Measured, float]:
+    """What a run measured, and the CPU seconds of the run alone."""
+    driver = Driver(given)
+    began = time.process_time()
+    return driver.drain(), time.process_time() - began
+
+
+def speed(policy: str, rate: float) -> dict[str, Any]:
+    """Virtual seconds a second, of each seed."""
+    runs = [timed(simulation(policy, rate, 1500, seed)) for seed in SEEDS]
+    return {
+        "virtual_s_per_cpu_s": [round(found.virtual_s / cpu_s, 1) for found, cpu_s in runs],
+        "steps_per_cpu_s": [round(found.steps / cpu_s) for found, cpu_s in runs],
+        "us_per_generated_token": [
+            round(cpu_s / found.counters["generation_tokens"] * 1e6, 1) for found, cpu_s in runs
+        ],
+    }
+
+
+def long_run(rate: float, sessions: int = 100_000) -> dict[str, Any]:
+    """One run of very many sessions: CPU seconds of each tenth of it, and the most memory ever used."""
+    marks: list[tuple[float, float]] = []
+    driver = Driver(simulation("lamps", rate, sessions, 1))
+
+    def mark(share: float) -> None:
+        if share * 10 >= len(marks):
+            marks.append((share, time.process_time()))
+
+    found = driver.drain(mark)
+    tenths = [round(after[1] - before[1], 1) for before, after in itertools.pairwise(marks)]
+    return {
+        "sessions": sessions,
+        "finished": sum(session.finished for session in found.sessions),
+        "virtual_s": round(found.virtual_s),
+        "cpu_s_of_each_tenth": tenths,
+        "most_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+def main() -> int:
+    found = saturation()
+    rate = SHARE * found
+    file = RESULTS / "simulate.json"
+    figures: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    figures |= {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "trace": TRACE,
+        "profile": PROFILE,
+        "saturation_sessions_per_s": round(found, 2),
+        "load": SHARE,
+        "policies": {policy: speed(policy, rate) for policy in ("stock", "fcfs", "lamps")},
+    }
+    if "long" in sys.argv[1:]:
+        figures["long"] = long_run(rate)
+    file.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
