@@ -40,7 +40,7 @@ def simulation(policy: str, rate: float, sessions: int, seed: int) -> Simulation
 
 def saturation() -> float:
     """Sessions per second that stock vLLM finishes, in the middle half of a run in which 50 a second arrive."""
-    ended = sorted(s.turns[-1].done_s or 0.0 for s in run(simulation("stock", 50.0, 1600, 1), None).sessions)
+    ended = sorted(s.turns[-1].done_s or 0.0 for s in run(simulation("stock", 50.0, 1200, 1), None).sessions)
     begin, end = len(ended) // 4, 3 * len(ended) // 4
     return (end - begin) / (ended[end] - ended[begin])
 
@@ -54,7 +54,7 @@ def timed(given: Simulation) -> tuple[Measured, float]:
 
 def speed(policy: str, rate: float) -> dict[str, Any]:
     """Virtual seconds a second, of each seed."""
-    runs = [timed(simulation(policy, rate, 1500, seed)) for seed in SEEDS]
+    runs = [timed(simulation(policy, rate, 800, seed)) for seed in SEEDS]
     return {
         "virtual_s_per_cpu_s": [round(found.virtual_s / cpu_s, 1) for found, cpu_s in runs],
         "steps_per_cpu_s": [round(found.steps / cpu_s) for found, cpu_s in runs],

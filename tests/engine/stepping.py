@@ -2,78 +2,47 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import torch
-from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, VllmConfig
+from vllm.config import VllmConfig
 from vllm.sampling_params import SamplingParams
 from vllm.utils.hashing import get_hash_fn_by_name
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
-from vllm.v1.structured_output import StructuredOutputManager
+
+from engine_adapter.virtual import build
+from engine_adapter.virtual.clock import VirtualClock
+from engine_adapter.virtual.profile import Profile, StepTimes
 
 BLOCK = 16
-MODEL = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "num_hidden_layers": 2,
-    "vocab_size": 1000,
-    "max_position_embeddings": 4096,
-    "torch_dtype": "float32",
-}
 
 
-class Clock:
-    """Seconds; moves only when told."""
+class Clock(VirtualClock):
+    """Starts late enough for waits to lie in the past."""
 
     def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+        super().__init__(100.0)
 
 
-def vllm_config(folder: Path, blocks: int, seats: int = 8, lamps: dict[str, Any] | None = None) -> VllmConfig:
+def vllm_config(blocks: int, seats: int = 8, lamps: dict[str, Any] | None = None) -> VllmConfig:
     """A configuration for a small engine with *blocks* KV blocks of 16 tokens (one of them vLLM's null block)."""
-    (folder / "config.json").write_text(json.dumps(MODEL))
-    model = ModelConfig(model=str(folder), skip_tokenizer_init=True, dtype="float32", max_model_len=1024)
-    cache = CacheConfig(block_size=BLOCK, enable_prefix_caching=True)
-    cache.num_gpu_blocks = blocks
-    scheduler = SchedulerConfig(
+    profile = Profile(
+        name="stepping",
+        title="a small engine",
+        source="made up",
+        block_size=BLOCK,
+        token_bytes=256,
+        kv_blocks=blocks - 1,
         max_num_seqs=seats,
         max_num_batched_tokens=512,
         max_model_len=1024,
-        is_encoder_decoder=False,
-        enable_chunked_prefill=True,
-        async_scheduling=False,
+        step=StepTimes(step_s=0.01),
     )
-    return VllmConfig(
-        model_config=model,
-        cache_config=cache,
-        scheduler_config=scheduler,
-        device_config=DeviceConfig("cpu"),
-        additional_config={"lamps": lamps or {}},
-    )
-
-
-def make_scheduler(cls: type[Scheduler], config: VllmConfig) -> Scheduler:
-    """A scheduler of class *cls* over one group of full-attention KV blocks."""
-    spec = FullAttentionSpec(block_size=BLOCK, num_kv_heads=2, head_size=16, dtype=torch.float32)
-    blocks = config.cache_config.num_gpu_blocks
-    assert blocks is not None
-    kv = KVCacheConfig(num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)])
-    return cls(config, kv, StructuredOutputManager(config), block_size=BLOCK, log_stats=False)
+    return build.vllm_config(profile, lamps)
 
 
 class Stepper:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import RequestStatus
 
+from engine_adapter.virtual.build import make_scheduler
 from engine_adapter.vllm import internals
 from engine_adapter.vllm.compat_api import installed_vllm
-from tests.engine.stepping import Clock, Stepper, make_scheduler, vllm_config
+from tests.engine.stepping import Clock, Stepper, vllm_config
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Stepper:
-    return Stepper(make_scheduler(Scheduler, vllm_config(tmp_path, 33)), Clock())
+def engine() -> Stepper:
+    return Stepper(make_scheduler(Scheduler, vllm_config(33)), Clock())
 
 
 def prompt(tokens: int) -> list[int]:
@@ -32,13 +31,13 @@ def test_facts(engine: Stepper) -> None:
     facts = internals.facts_of(engine.scheduler)
     assert facts.kv_total_tokens == 32 * 16
     assert (facts.block_size, facts.hash_block_size) == (16, 16)
-    assert facts.token_bytes == 2 * 2 * 16 * 4  # keys and values, 2 heads of 16 floats
+    assert facts.token_bytes == 256
     assert facts.chunk_tokens == 512
     assert facts.can_preserve
 
 
-def test_without_a_prefix_cache_nothing_can_be_preserved(tmp_path: Path) -> None:
-    config = vllm_config(tmp_path, 33)
+def test_without_a_prefix_cache_nothing_can_be_preserved() -> None:
+    config = vllm_config(33)
     config.cache_config.enable_prefix_caching = False
     assert not internals.facts_of(make_scheduler(Scheduler, config)).can_preserve
 

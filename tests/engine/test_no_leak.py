@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from vllm.v1.core.sched.scheduler import Scheduler
 
+from engine_adapter.virtual.build import make_scheduler, timed
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler
-from tests.engine.stepping import Clock, Stepper, make_scheduler, vllm_config
+from tests.engine.stepping import Clock, Stepper, vllm_config
 
 POLICIES = {
     "fcfs": "fcfs",
@@ -31,8 +32,8 @@ def test_random_traffic_leaves_nothing_behind(policy: str, seed: int, base: type
         (tmp_path / "p.lamps").write_text(text)
         text = str(tmp_path / "p.lamps")
     clock = Clock()
-    cls = type("Timed", (base,), {"clock": staticmethod(clock)})
-    engine = Stepper(make_scheduler(cls, vllm_config(tmp_path, 40, 4, {"policy": text})), clock)
+    cls = timed(base, clock)
+    engine = Stepper(make_scheduler(cls, vllm_config(40, 4, {"policy": text})), clock)
     lengths = _traffic(engine, random.Random(seed))
     engine.run()
     scheduler = engine.scheduler

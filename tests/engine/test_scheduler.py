@@ -11,8 +11,9 @@ import pytest
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
+from engine_adapter.virtual.build import make_scheduler, timed
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler, lamps_scheduler
-from tests.engine.stepping import Clock, Stepper, make_scheduler, vllm_config
+from tests.engine.stepping import Clock, Stepper, vllm_config
 
 KEEP = """lamps 1
 policy keep "preserve for tools, not for people"
@@ -32,8 +33,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
             (tmp_path / "policy.lamps").write_text(policy)
             policy = str(tmp_path / "policy.lamps")
         clock = Clock()
-        cls = type("Timed", (LampsScheduler,), {"clock": staticmethod(clock)})
-        config = vllm_config(tmp_path, blocks, seats, {"policy": policy})
+        cls = timed(LampsScheduler, clock)
+        config = vllm_config(blocks, seats, {"policy": policy})
         made.append(Stepper(make_scheduler(cls, config), clock))
         return made[-1]
 
@@ -321,8 +322,8 @@ def test_commands_never_raise(make: Make) -> None:
         assert isinstance(json.loads(scheduler.lamps_command(name, payload)), dict)
 
 
-def test_the_factory_picks_the_base_by_async_scheduling(tmp_path: Path) -> None:
-    config = vllm_config(tmp_path, 33, lamps={"policy": "fcfs"})
+def test_the_factory_picks_the_base_by_async_scheduling() -> None:
+    config = vllm_config(33, lamps={"policy": "fcfs"})
     assert type(make_scheduler(lamps_scheduler, config)) is LampsScheduler
     config.scheduler_config.async_scheduling = True
     assert type(make_scheduler(lamps_scheduler, config)) is AsyncLampsScheduler
