@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from policy_dsl import ir
-from policy_dsl.catalogue import signal_of
+from policy_dsl.catalogue import Changes, signal_of
 from policy_dsl.codegen.lower import keys_read
 from policy_dsl.codegen.places import Places
 from policy_dsl.codegen.scalar import decision_roots
@@ -64,6 +64,8 @@ class CompiledPolicy:
     *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
     *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
     limit that is shared out has words of its own ("limit pinned ... by").
+    *steady*: whether a waiting request's place among others follows from its own row alone, which only an event of that
+    request rewrites, and nobody is promoted.
     *revision*: 12 hex digits that change with what the policy is made of (tests and comments are not) and with
     the parameters.
     """
@@ -83,6 +85,7 @@ class CompiledPolicy:
         self.row_keys, self.call_keys, self.admit_keys = row_keys["rank"], row_keys["call"], row_keys["admit"]
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
         self.class_keys = row_keys["class"]
+        self.steady = rules.promote is None and all(map(_stays, keys_read(rules.rank)))
         everything = frozenset[str]().union(*reads.values())
         self.engine_keys, self.call_engine_keys = everything - _rows(everything), reads["call"] - _rows(reads["call"])
 
@@ -124,6 +127,11 @@ def _grants(decision: ir.Decision) -> frozenset[str]:
             return _grants(then) | _grants(other)
         case ir.Pick(arms=arms):
             return frozenset[str]().union(*(_grants(a.act) for a in arms))
+
+
+def _stays(key: str) -> bool:
+    signal = signal_of(key)
+    return signal.per_row and signal.changes <= Changes.REQUEST
 
 
 def _rows(keys: frozenset[str]) -> frozenset[str]:

@@ -21,6 +21,7 @@ from engine_adapter.runtime.engine import Engine, snapshot
 from engine_adapter.runtime.hints import parse
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.sessions import Sessions
+from engine_adapter.runtime.steady import SteadyTable
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place, WaitingTable
 from engine_adapter.runtime.turn import CallState, Turn, reader_of
@@ -79,7 +80,7 @@ class Runtime:
         self.turns: dict[str, Turn] = {}
         self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
         self.calls = Calls(engine, self._begin_call, self._decide, self._yield_keys, self._pin_changed, self.counters)
-        self.table = WaitingTable(policy.batch)
+        self.table = SteadyTable(policy.batch, policy.scalar.rank) if policy.steady else WaitingTable(policy.batch)
         self.step = 0
         self._read_row = reader_of(policy.row_keys, policy.scalar.hint)
         self._read_call = reader_of(policy.call_keys, policy.scalar.hint)

@@ -1,0 +1,81 @@
+"""The waiting requests of a policy whose ranks stay while requests wait: sorted as they come, not at every step.
+
+First come, first served and its kin read nothing that changes with the step. Ranking their rows anew each step took
+a tenth of a millisecond of a 5 ms step of a small model short of memory; here a step takes a slice.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from engine_adapter.runtime.table import Batch, Value, WaitingTable
+
+Rank = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[float, ...]]
+# One key is whether it is not a number, and the number: what is none comes after all numbers.
+Key = tuple[tuple[bool, float], ...]
+
+
+class SteadyTable(WaitingTable):
+    """A `WaitingTable` for a `CompiledPolicy` that is `steady`; *rank*: its scalar rule. The order is the same."""
+
+    def __init__(self, batch: Batch, rank: Rank) -> None:
+        super().__init__(batch)
+        self._rank = rank
+        self._rows: dict[str, tuple[Mapping[str, Value], float]] = {}
+        self._ranked_as: dict[str, Key] = {}
+        self._sorted: list[tuple[Key, str]] = []
+        self._new: dict[str, None] = {}  # ids not in their place yet, in order of coming
+        self._faulty: set[str] = set()  # ids whose rank is not a number
+
+    def add(self, request_id: str, row: Mapping[str, Value], *, arrival: float, **since: Any) -> None:
+        super().add(request_id, row, arrival=arrival, **since)
+        session_arrival = since.get("session_arrival")
+        instants = {
+            "request.arrival": arrival, "session.arrival": arrival if session_arrival is None else session_arrival
+        }  # fmt: skip
+        self._rows[request_id] = {**row, **instants}, arrival
+        self._new[request_id] = None
+
+    def update(self, request_id: str, row: Mapping[str, Value]) -> None:
+        super().update(request_id, row)
+        before, arrival = self._rows[request_id]
+        self._take_out(request_id)
+        self._rows[request_id] = {**before, **row}, arrival
+        self._new[request_id] = None
+
+    def remove(self, request_id: str) -> bool:
+        if request_id in self._rows:
+            self._take_out(request_id)
+            del self._rows[request_id]
+        return super().remove(request_id)
+
+    def first(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[str]:
+        while self._new:
+            request_id = next(iter(self._new))
+            row, arrival = self._rows[request_id]
+            key = self._key(request_id, self._rank(row, engine), arrival)
+            self._ranked_as[request_id] = key
+            insort(self._sorted, (key, request_id))
+            del self._new[request_id]
+        self.nans += bool(self._faulty)
+        return [request_id for _, request_id in self._sorted[: max(k, 0)]]
+
+    def _key(self, request_id: str, keys: tuple[float, ...], arrival: float) -> Key:
+        compared = []
+        for key in keys:
+            if math.isnan(key):
+                compared.append((True, 0.0))  # after all numbers, whatever its further keys
+                self._faulty.add(request_id)
+                break
+            compared.append((False, key))
+        return (*compared, (False, arrival))
+
+    def _take_out(self, request_id: str) -> None:
+        self._new.pop(request_id, None)
+        self._faulty.discard(request_id)
+        key = self._ranked_as.pop(request_id, None)
+        if key is not None:
+            del self._sorted[bisect_left(self._sorted, (key, request_id))]
