@@ -40,6 +40,8 @@ def test_commands_and_their_options_exist(words: list[str]) -> None:
     assert words[0] in COMMANDS
     context = click.Context(cli)
     command = cli.get_command(context, words[0])
+    if isinstance(command, click.Group):
+        command, words = command.get_command(context, words[1]), words[1:]
     assert command is not None
     # serve hands options it doesn't know to vLLM.
     strict = not command.context_settings.get("ignore_unknown_options")

@@ -16,7 +16,7 @@ from engine_adapter.vllm.launch import LaunchError, Plan, Policy
 from engine_adapter.vllm.startlog import StartLog, kept_back
 from lamps_cli.exit_codes import ExitCode
 from tests.cli.running import lamps
-from tests.engine.server import serving
+from tests.engine.server import serving, until
 
 POLICY = Policy(Path("/somewhere/x.lamps"), "x", "0123456789ab", {"patience": 5.0})
 
@@ -190,6 +190,7 @@ def test_a_server_comes_up_quietly_and_ends_at_ctrl_c(tmp_path: Path) -> None:
     with serving(log, "--policy", "fcfs", "--model", "random", "--store", "none", "--max-model-len", "512") as server:
         status = server.status()
         assert status.engines[0].policy.name == "fcfs"
+        assert until(lambda: "ready after" in log.read_text())
         os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
         assert server.process.wait(30) == 0
     said = log.read_text().splitlines()
