@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "Serve a model with vLLM, scheduled by a policy.",
     "status": "What the scheduler of a running server is doing, and by which policy.",
     "bench": "Replay a trace against a server and measure it.",
+    "simulate": "Compare policies in virtual time.",
     "trace": "Show, import and generate traces.",
     "lint": "Check policy files.",
     "fmt": "Format policy files.",

@@ -1,0 +1,58 @@
+"""`lamps simulate`: the table's figures, refusals before anything runs, and one small real comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from lamps_cli.exit_codes import ExitCode
+from lamps_cli.simulate_view import compared, estimate, table
+from tests.cli.running import lamps
+
+
+def test_an_interval_is_students() -> None:
+    found = estimate([1.0, 2.0, 3.0])
+    assert found.mean == 2.0
+    assert found.half == pytest.approx(4.303 / math.sqrt(3))
+    assert math.isnan(estimate([1.0]).half)
+
+
+def test_ratios_are_paired_by_seed() -> None:
+    first = {0: {"finished": 1.0}, 1: {"finished": 2.0}}
+    mine = {0: {"finished": 2.0}, 1: {"finished": 4.0}, 2: {"finished": 9.0}}
+    own, ratio = compared(mine, first)["finished"]
+    assert (own.mean, ratio.mean, ratio.half) == (5.0, 2.0, 0.0)
+    assert table({"a": first, "b": mine}).splitlines()[1].split() == [
+        "sessions", "finished", "1.50", "±6.35", "5.00", "±8.96", "x2.00", "±0.00"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--policy", "nosuch"], "nosuch"),
+        (["--profile", "nosuch"], "no profile and no file is named nosuch"),
+        (["--trace", "nosuch"], "no trace and no file is named nosuch"),
+        (["--predict", "nosuch"], "there are no predictions 'nosuch'"),
+        (["--load", "x"], "shares of saturation are wanted"),
+        (["--rate", "1", "--load", "1"], "either --load or a finite --rate"),
+        (["--against", "lamps"], "a policy is given twice"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(arguments: list[str], message: str) -> None:
+    done = lamps("simulate", *arguments)
+    assert done.returncode == ExitCode.USAGE
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_small_comparison() -> None:
+    done = lamps("simulate", "--against", "stock", "--rate", "8", "--sessions", "10", "--seeds", "1", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = json.loads(done.stdout)["runs"]
+    assert sorted(run["policy"] for run in runs) == ["lamps", "stock"]
+    assert [run["summary"]["finished"] for run in runs] == [10, 10]
+    assert runs[0]["summary"]["prompt_tokens"] == runs[1]["summary"]["prompt_tokens"]
