@@ -2,7 +2,8 @@
 
 Calibrates first (not to the user's cache), then times one step of each shipped policy (see rank.py) at 256, 4,096 and
 65,536 waiting requests, and one `on call`. Bounds: a factor of 2 between estimate and measurement; 1 s to lint 1,000
-lines; formatting them is timed beside it. Run `python -m benchmarks.lint`; it writes benchmarks/results/lint.json and exits 1 past a bound.
+lines; formatting them is timed beside it. Run `python -m benchmarks.lint`; it writes benchmarks/results/lint.json and
+exits 1 past a bound.
 """
 
 from __future__ import annotations
