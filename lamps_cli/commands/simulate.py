@@ -64,7 +64,8 @@ def simulate(
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
 
     Saturation is the sessions per second that stock vLLM finishes in a drained run of 1200 whose sessions all come at
-    once. Intervals are t-intervals at 95 % over seeds; ratios are to the first policy, seed by seed.
+    once: a low estimate, as its end, when only tools are waited for, counts too.
+    Intervals are t-intervals at 95 % over seeds; ratios are to the first policy, seed by seed.
 
     \b
     lamps simulate --policy lamps --against stock --load 0.9,1.1
