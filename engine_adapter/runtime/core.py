@@ -201,6 +201,7 @@ class Runtime:
         turn.context_tokens = ended.context_tokens
         turn.generated_tokens = ended.output_tokens
         self._stop_service(turn)
+        self._snapshot = None  # what this turn's call is judged by doesn't count the turn itself
         turn.session.waited_s += turn.waited_s
         self.sessions.end_turn(turn.session, ended.hashes, self.engine.clock())
         announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
@@ -212,6 +213,7 @@ class Runtime:
     def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> None:
         """The API side says how a turn ended: "call" of *tools*, "end", or "gone"."""
         self.counters[f"verdicts.{outcome}"] += 1
+        self._snapshot = None  # an idle engine has taken none since the turn ended
         turn = self.calls.verdict(label, outcome, tools)
         if turn is not None and outcome != "gone":
             self._learn_turn(turn, outcome)
@@ -248,7 +250,7 @@ class Runtime:
             self.predictor.learn_loss(session.last_tool or USER)
 
     def engine_now(self) -> Mapping[str, float | bool]:
-        """The snapshot of this step (made when first asked)."""
+        """The snapshot of this step, or since the last end of a turn (made when first asked)."""
         if self._snapshot is None:
             self._snapshot = snapshot(
                 self.engine.facts,

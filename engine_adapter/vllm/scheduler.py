@@ -152,12 +152,13 @@ class LampsMixin(_Base):
         return StepSample(prefill_tokens, area, decode_seqs, context_tokens, step_s=0.0)
 
     def _load(self) -> EngineLoad:
-        free = internals.free_blocks(self)
+        # vLLM takes finished requests off its list at the end of a step; a call is judged before that.
+        contexts = [request.num_tokens for request in self.running if request.status is RequestStatus.RUNNING]
         return EngineLoad(
-            running=len(self.running),
+            running=len(contexts),
             waiting=len(self.waiting) + len(self.kv_holding_waiting),
-            running_tokens=sum(request.num_tokens for request in self.running),
-            free_tokens=free * self.block_size,
+            running_tokens=sum(contexts),
+            free_tokens=internals.free_blocks(self) * self.block_size,
         )
 
     # --- memory --------------------------------------------------------------------------------

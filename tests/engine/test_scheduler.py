@@ -95,6 +95,26 @@ def test_a_preserved_session_finds_its_blocks(make: Make) -> None:
     assert followup.num_computed_tokens >= 80
 
 
+@pytest.mark.parametrize("announced", [True, False], ids=["hint", "verdict"])
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_call_is_judged_by_what_runs_beside_it(make: Make, tmp_path: Path, others: int, announced: bool) -> None:
+    policy = tmp_path / "busy.lamps"
+    policy.write_text(
+        'lamps 1\npolicy busy "P."\nrank request.arrival\n'
+        "on call if engine.running_tokens > 0tok or engine.running > 0 { preserve for 1min } else { discard }\n"
+    )
+    engine = make(str(policy))
+    for n in range(others):
+        engine.add(f"other{n}", prompt(n, 20), 50)
+    hints = {"lamps_call_tool": "search"} if announced else {"lamps_may_call": 1, "lamps_turn": "t1"}
+    engine.add("turn", prompt(9, 64), 17, session="s", **hints)
+    while "turn" not in engine.finished:
+        engine.step()
+    if not announced:
+        engine.scheduler.lamps_command("verdict", json.dumps({"turn": "t1", "outcome": "call", "tools": ["search"]}))
+    assert status(engine)["paused"][0]["handling"] == ("preserve" if others else "discard")
+
+
 def test_without_a_pin_the_blocks_are_taken(make: Make) -> None:
     engine = make("fcfs", blocks=41)
     engine.add("turn1", prompt(1, 64), 17, session="s", lamps_call_tool="search")
