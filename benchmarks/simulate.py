@@ -1,6 +1,6 @@
 """How fast virtual time runs: augmented-single at load 0.9 under lamps.lamps, and whether long runs slow down.
 
-Saturation is found first: the sessions per second that stock vLLM finishes when far more arrive. Seconds are of CPU
+Saturation is found first, as `lamps simulate` does. Seconds are of CPU
 time in this process, the simulation alone: imports and building the engine (about ten seconds) come on top, once. With
 the argument `long`, one run of 100,000 sessions is measured besides: its memory, and the speed of each tenth. Writes
 benchmarks/results/simulate.json.
@@ -24,6 +24,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
 from engine_adapter.virtual.driver import Driver, run
 from engine_adapter.virtual.profile import load_profile
+from engine_adapter.virtual.saturation import probe, saturation
 from engine_adapter.virtual.simulate import Measured, Simulation
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.trace import load_trace
@@ -36,13 +37,6 @@ SEEDS = (1, 2, 3)
 def simulation(policy: str, rate: float, sessions: int, seed: int) -> Simulation:
     load = Load(rate=rate, sessions=sessions, seed=seed, replacement=True)
     return Simulation(policy, load_trace(TRACE), load, load_profile(PROFILE))
-
-
-def saturation() -> float:
-    """Sessions per second that stock vLLM finishes, in the middle half of a run in which 50 a second arrive."""
-    ended = sorted(s.turns[-1].done_s or 0.0 for s in run(simulation("stock", 50.0, 1200, 1), None).sessions)
-    begin, end = len(ended) // 4, 3 * len(ended) // 4
-    return (end - begin) / (ended[end] - ended[begin])
 
 
 def timed(given: Simulation) -> tuple[Measured, float]:
@@ -85,7 +79,7 @@ def long_run(rate: float, sessions: int = 100_000) -> dict[str, Any]:
 
 
 def main() -> int:
-    found = saturation()
+    found = saturation(run(probe(load_trace(TRACE), load_profile(PROFILE)), None).sessions)
     rate = SHARE * found
     file = RESULTS / "simulate.json"
     figures: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}

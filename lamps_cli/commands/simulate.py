@@ -16,8 +16,10 @@ from lamps_cli.load_options import arrival_options, describe_arrivals
 from lamps_cli.output import warn, write, write_json
 
 if TYPE_CHECKING:
+    from engine_adapter.virtual.profile import Profile
     from engine_adapter.virtual.simulate import SimResult, Simulation
     from engine_adapter.workload.arriving import Arriving
+    from engine_adapter.workload.trace import Trace
 
 STOCK = ("stock", "stock-no-cache")
 
@@ -63,8 +65,9 @@ def simulate(
 ) -> None:
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
 
-    Saturation is the sessions per second that stock vLLM finishes in a drained run of 1200 whose sessions all come at
-    once: a low estimate, as its end, when only tools are waited for, counts too.
+    Saturation is the sessions per second that stock vLLM serves when sessions of half a million tokens come at once,
+    over the first three quarters of these tokens. It is what stock serves of a backlog: ahead of its load, with its
+    prefix cache, it may serve more.
     Intervals are t-intervals at 95 % over seeds; ratios are to the first policy, seed by seed.
 
     \b
@@ -99,8 +102,7 @@ def simulate(
     saturation = None
     try:
         if rate is None and at_rate:
-            stock = Simulation("stock", sample, Load(1e6, 1200, replacement=True), engine)
-            saturation = _saturation(stock)
+            saturation = _saturation(sample, engine)
         points = [(None, rate or 1.0)] if saturation is None else [(share, share * saturation) for share in shares]
         runs = [
             _Run(share, name, seed, Simulation(name, sample, load, engine, predict, values[name]))
@@ -151,18 +153,20 @@ def _checked(name: str, params: Sequence[str]) -> dict[str, float]:
     return _numbers(tuple(params))
 
 
-def _saturation(stock: Simulation) -> float:
+def _saturation(trace: Trace, profile: Profile) -> float:
     """Sessions per second; see the help of the command."""
+    from engine_adapter.virtual.saturation import probe, saturation
     from engine_adapter.virtual.workers import run_all
 
     _show("finding saturation")
-    for said in run_all([stock]):
-        if not isinstance(said.what, float):
-            result = _result(said.what)
-            finished = sum(session.finished for session in result.result.sessions)
-            if not finished:
-                raise Failure("no session of the trace finishes on this engine, so there is no saturation: give --rate")
-            return len(result.result.sessions) / result.virtual_s
+    for said in run_all([probe(trace, profile)]):
+        if isinstance(said.what, float):
+            _show(f"finding saturation, {said.what:.0%}")
+            continue
+        found = saturation(_result(said.what).result.sessions)
+        if not found:
+            raise Failure("no session of the trace is served by this engine, so there is no saturation: give --rate")
+        return found
     raise AssertionError("a job ends with a result or an error")
 
 
