@@ -102,7 +102,7 @@ def check_policy(name: str, params: tuple[str, ...]) -> Policy:
     if loaded.policy is None:
         raise Failure(f"{name} has errors, so no server was started", code=ExitCode.FINDINGS)
     try:
-        compiled = compile_policy(loaded.policy, loaded.source, _numbers(params))
+        compiled = compile_policy(loaded.policy, loaded.source, param_values(params))
     except ParamError as problem:
         raise Failure(str(problem)) from problem
     problem_ahead = not_carried_out(compiled)
@@ -111,7 +111,8 @@ def check_policy(name: str, params: tuple[str, ...]) -> Policy:
     return Policy(Path(path).resolve(), compiled.name, compiled.revision, compiled.params)
 
 
-def _numbers(params: tuple[str, ...]) -> dict[str, float]:
+def param_values(params: tuple[str, ...]) -> dict[str, float]:
+    """The numbers of `NAME=VALUE` words, by name. Failure for a word that isn't one."""
     values = {}
     for param in params:
         name, _, text = param.partition("=")

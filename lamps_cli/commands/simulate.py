@@ -144,13 +144,13 @@ def _shares(loads: str | None) -> list[float]:
 
 def _checked(name: str, params: Sequence[str]) -> dict[str, float]:
     """The params given to a policy that can be used."""
-    from lamps_cli.commands.serve import _numbers, check_policy
+    from lamps_cli.commands.serve import check_policy, param_values
 
     if name not in STOCK:
         check_policy(name, tuple(params))
     elif params:
         raise Failure(f"{name} has no params")
-    return _numbers(tuple(params))
+    return param_values(tuple(params))
 
 
 def _saturation(trace: Trace, profile: Profile) -> float:
