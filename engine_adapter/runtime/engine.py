@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine_adapter.runtime.costs import Costs
+from engine_adapter.runtime.host import HostMemory
 from policy_dsl.catalogue import SIGNALS
 
 _DEFAULTS: Mapping[str, float | bool] = {
@@ -50,12 +51,14 @@ class Engine:
     """The engine as the runtime sees it.
 
     *load* is asked at most once a step and at calls; *release* gives back the extra references of *Held* blocks.
+    *host*: what moves KV to host memory; None where nothing can (`facts.can_swap` says the same).
     """
 
     facts: EngineFacts
     load: Callable[[], EngineLoad]
     release: Callable[[tuple[Any, ...]], None]
     clock: Callable[[], float]
+    host: HostMemory | None = None
 
 
 def snapshot(

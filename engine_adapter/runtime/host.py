@@ -1,0 +1,177 @@
+"""KV of paused sessions in host memory: the port to what moves it, and the ledger of what is there.
+
+The runtime decides *that* a session's KV is swapped and keeps the account: each copy has an owner, a reason, an end and
+a size, no step moves more than the policy's `limit swapping`, no more lies in host memory than `limit host`. How the
+bytes move is the binding's (`HostMemory`). In order:
+
+1. `foresee`, while the turn still runs, where its call will probably be swapped: its blocks may be copied as they are
+   computed. It is followed by `store` or `drop`, never by nothing.
+2. `store`, once or in several parts, when the turn has ended and it is decided. The blocks stay held on the device
+   (a pin of reason "swap") until the binding has said `Calls.stored` of all of them; then the pin is given back.
+3. The follow-up arrives and finds its copy by its prefix, as the binding does that; the copy stays until the follow-up
+   is admitted, loaded by then.
+4. `drop`, then or at any time before: the session is gone, its pin had to yield, its end has come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from engine_adapter.runtime.ledger import Ledger, Pin
+
+# A copy lasts as long as its session is remembered (sessions.EXPIRY_S): host memory is not what an engine stalls for.
+MAX_COPY_S = 3600.0
+
+Blocks = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostMemory:
+    """What moves KV to host memory and back. None of these calls waits, or raises.
+
+    *total_tokens*: KV tokens that it holds.
+
+    *foresee(request_id, session)*: the KV of this request will probably be stored; to store it as it is computed saves
+    the wait at the end of the turn. May do nothing.
+
+    *store(session, request_id, blocks)*: begin to copy *blocks*, full and hashed ones of the turn *request_id* (which
+    ends now or has ended), as the engine's `Held` has them. The first call names the session's first blocks, each
+    further one those that follow. What is there already counts as copied. True: `Calls.stored(session, n)` will be told
+    of all of them, or `Calls.copy_lost(session)`, later or at once, but not before this call has returned. False:
+    refused, nothing of this call was begun.
+
+    *drop(session)*: its copy isn't wanted any more. The blocks may be reused as soon as this returns, so what is under
+    way must never be found. Blocks that are shared with another session's copy stay. Nothing is told of it afterwards.
+    """
+
+    total_tokens: int
+    foresee: Callable[[str, str], None]
+    store: Callable[[str, str, Blocks], bool]
+    drop: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Storing:
+    """A copy under way: blocks told to the port, and those that it has reported."""
+
+    request_id: str
+    blocks: Blocks
+    sent: int = 0
+    stored: int = 0
+
+
+class Copies:
+    """The copies of one engine in host memory, whole and under way, and how much may be moved in this step.
+
+    *block_tokens*: tokens of one block. Without a port nothing is ever taken.
+    """
+
+    def __init__(self, port: HostMemory | None, block_tokens: int, counters: Counter[str]) -> None:
+        self.ledger = Ledger(MAX_COPY_S)
+        self._port = port
+        self._block_tokens = block_tokens
+        self._counters = counters
+        self._storing: dict[str, _Storing] = {}
+        self._foreseen: set[str] = set()  # sessions whose turn is copied while it runs
+        self._budget = 0  # tokens that may still be moved in this step
+
+    @property
+    def free_tokens(self) -> int:
+        """What host memory can still take."""
+        return 0 if self._port is None else max(self._port.total_tokens - self.ledger.tokens, 0)
+
+    @property
+    def total_tokens(self) -> int:
+        return 0 if self._port is None else self._port.total_tokens
+
+    def __contains__(self, session: str) -> bool:
+        """Whether the session has a copy, whole or under way."""
+        return session in self.ledger
+
+    def under_way(self, session: str) -> bool:
+        """Whether its copy isn't whole yet: its blocks must stay on the device."""
+        return session in self._storing
+
+    def foresee(self, request_id: str, session: str) -> None:
+        """A turn begins whose call will probably be swapped."""
+        if self._port is not None and session not in self._foreseen:
+            self._foreseen.add(session)
+            self._counters["swap.foreseen"] += 1
+            self._port.foresee(request_id, session)
+
+    def begin(self, copy: Pin, request_id: str) -> bool:
+        """Copy the blocks of *copy*, as far as this step's budget goes at first; False when it can't be begun now."""
+        if self._port is None or copy.tokens > self.free_tokens or self._budget < self._block_tokens:
+            return False
+        storing = _Storing(request_id, copy.blocks)
+        self.ledger.add(copy)
+        self._storing[copy.session] = storing
+        if not self._send(copy.session, storing):
+            self.ledger.take(copy.session)
+            del self._storing[copy.session]
+            return False
+        self._foreseen.discard(copy.session)
+        self._counters["swap.begun"] += 1
+        return True
+
+    def new_step(self, budget_tokens: float) -> list[str]:
+        """So much may be moved in the step that begins; copies under way come first. Returns those refused now."""
+        self._budget = int(min(budget_tokens, float(2**62)))
+        refused = []
+        for session, storing in list(self._storing.items()):
+            if self._budget < self._block_tokens:
+                break
+            if storing.sent < len(storing.blocks) and not self._send(session, storing):
+                refused.append(session)
+        return refused
+
+    @property
+    def budget_tokens(self) -> int:
+        """What may still be moved in this step."""
+        return self._budget
+
+    def _send(self, session: str, storing: _Storing) -> bool:
+        assert self._port is not None
+        count = min(self._budget // self._block_tokens, len(storing.blocks) - storing.sent)
+        if not self._port.store(session, storing.request_id, storing.blocks[storing.sent : storing.sent + count]):
+            self._counters["swap.refused"] += 1
+            return False
+        storing.sent += count
+        self._budget -= count * self._block_tokens
+        self._counters["swap.tokens_out"] += count * self._block_tokens
+        return True
+
+    def stored(self, session: str, blocks: int) -> bool:
+        """The port has copied so many more blocks; whether the copy is whole now, for the first time."""
+        storing = self._storing.get(session)
+        if storing is None:
+            return False
+        storing.stored += blocks
+        if storing.stored < len(storing.blocks):
+            return False
+        del self._storing[session]
+        return True
+
+    def drop(self, session: str, why: str) -> bool:
+        """The copy, or what is foreseen of one, isn't wanted any more; whether there was a copy."""
+        copy = self.ledger.take(session)
+        self._storing.pop(session, None)
+        if copy is not None:
+            self._counters[f"copies.{why}"] += 1
+        if (copy is not None or session in self._foreseen) and self._port is not None:
+            self._port.drop(session)
+        self._foreseen.discard(session)
+        return copy is not None
+
+    def lost(self, session: str) -> None:
+        """The port doesn't have the session's copy any more."""
+        if self.ledger.take(session) is not None:
+            self._counters["copies.lost"] += 1
+        self._storing.pop(session, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """Sessions with a copy, or with one foreseen."""
+        return iter([*(pin.session for pin in self.ledger), *(s for s in self._foreseen if s not in self.ledger)])
