@@ -12,7 +12,7 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from engine_adapter.runtime.engine import Engine, Held
 from engine_adapter.runtime.ledger import Ledger, Pin
@@ -33,6 +33,16 @@ Decide = Callable[[Turn], Verdict]
 BeginCall = Callable[[Turn, tuple[str, ...], float], CallState]
 PinChanged = Callable[[str, int], None]
 YieldKeys = Callable[["Paused"], "tuple[float, ...] | None"]
+
+
+class Witness(Protocol):
+    """Who writes down what becomes of the KV of paused sessions."""
+
+    def handled(self, paused: Paused) -> None:
+        """Its handling was decided and carried out."""
+
+    def unpinned(self, pin: Pin, why: str) -> None:
+        """A pin is gone, for a reason in the words of the counters."""
 
 
 @dataclass(slots=True)
@@ -68,6 +78,7 @@ class Calls:
     ) -> None:
         self.ledger = Ledger()
         self.paused: dict[str, Paused] = {}  # by session key
+        self.witness: Witness | None = None
         self._engine = engine
         self._begin_call = begin_call
         self._decide = decide
@@ -146,6 +157,8 @@ class Calls:
         self.paused[key] = paused
         self._carry_out(paused, hold, now)
         self._counters[f"decisions.{paused.handling.word}"] += 1
+        if self.witness is not None:
+            self.witness.handled(paused)
 
     def _carry_out(self, paused: Paused, hold: Hold, now: float) -> None:
         """Put the first feasible part of the plan in force: preserve while it lasts, else discard."""
@@ -267,6 +280,8 @@ class Calls:
         paused = self.paused.get(key)
         if paused is not None:
             paused.handling, paused.lost = Handling.DISCARD, why
+        if self.witness is not None:
+            self.witness.unpinned(pin, why)
 
 
 def _comparable(keys: Sequence[float]) -> tuple[tuple[bool, float], ...]:

@@ -17,6 +17,7 @@ from itertools import count
 from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.engine import TOKEN, Events, Finished, VirtualEngine
 from engine_adapter.virtual.hints import teller
+from engine_adapter.virtual.recorder import MomentReached, Recorder
 from engine_adapter.virtual.simulate import Measured, Progress, Simulation
 from engine_adapter.virtual.timeline import Timeline
 from engine_adapter.virtual.tokens import Tokens
@@ -61,6 +62,7 @@ class Driver:
         self._sessions = count()
         self._plan = plan(simulation.trace, simulation.load)
         self.engine = VirtualEngine(simulation.profile, str(simulation.policy), simulation.params, self.clock)
+        self._recorder = Recorder(self.engine, simulation.recording) if simulation.recording is not None else None
         self._results = {arrival.name: _unplayed(arrival) for arrival in self._plan.all}
         self._clients: dict[str, _Client] = {}  # by the name of their request
         self._upcoming: list[tuple[float, int, _Client]] = []  # a heap
@@ -78,7 +80,7 @@ class Driver:
         try:
             with _few_collections():
                 ended = self._loop(progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MomentReached):
             ended = "interrupted"
         self._cut(ended)
         if progress is not None and ended == "finished":
@@ -91,6 +93,7 @@ class Driver:
             steps=self.engine.steps,
             counters=self._counters(),
             timeline=self._timeline.samples(),
+            record=None if self._recorder is None else self._recorder.record(),
         )
 
     # --- the loop --------------------------------------------------------------------------------

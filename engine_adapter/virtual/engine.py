@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vllm.sampling_params import SamplingParams
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
@@ -25,6 +25,9 @@ from engine_adapter.virtual.build import scheduler_for
 from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.profile import Profile
 from engine_adapter.vllm import internals
+
+if TYPE_CHECKING:
+    from engine_adapter.virtual.recorder import Recorder
 
 # What the model always answers. Sessions differ in their prompts, so no two share an answer's KV by it.
 TOKEN = 7
@@ -97,6 +100,7 @@ class VirtualEngine:
         self.scheduler = scheduler_for(profile, policy, params, clock)
         self.lamps: Runtime | None = getattr(self.scheduler, "lamps", None)
         self.counters: Counter[str] = Counter()
+        self.recorder: Recorder | None = None
         self.steps = 0
         self._hasher = shortcuts.skip_idle_hashing(
             get_request_block_hasher(self.scheduler.hash_block_size, block_hash), self.scheduler.hash_block_size
@@ -232,7 +236,10 @@ class VirtualEngine:
         ]
         for name in first:
             del self._unanswered[name]
-        self._under_way.append(_Step(output, answer, first, began + self._step_s(output)))
+        ends = began + self._step_s(output)
+        self._under_way.append(_Step(output, answer, first, ends))
+        if self.recorder is not None:
+            self.recorder.scheduled(output, began, ends)
         return int(output.total_num_scheduled_tokens)
 
     def _finish(self, step: _Step, scheduled: int) -> Events:

@@ -16,6 +16,7 @@ from engine_adapter.virtual.profile import Profile
 from engine_adapter.virtual.simulate import Measured, SimResult, Simulation, assembled
 from engine_adapter.workload.arriving import Arriving, Bursty, Closed, Poisson, Recorded
 from engine_adapter.workload.load import Load
+from engine_adapter.workload.record import Recording
 from engine_adapter.workload.trace import Trace, parsed, written
 
 COMMAND = (sys.executable, "-m", "engine_adapter.virtual")
@@ -37,6 +38,7 @@ def encode_job(simulation: Simulation) -> bytes:
         "profile": simulation.profile.model_dump(mode="json", exclude_none=True),
         "predict": simulation.predict,
         "params": dict(simulation.params),
+        "recording": simulation.recording,
     }
     return msgspec.json.encode(document) + b"\n"
 
@@ -52,6 +54,7 @@ def decode_job(line: bytes) -> Simulation:
         profile=Profile.model_validate(document["profile"]),
         predict=document["predict"],
         params=document["params"],
+        recording=msgspec.convert(document["recording"], Recording | None),
     )
 
 

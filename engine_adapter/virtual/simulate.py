@@ -14,7 +14,8 @@ from engine_adapter.virtual.hints import NOISE, ORACLE, TOOL
 from engine_adapter.virtual.profile import Profile
 from engine_adapter.workload.client import ServerInfo
 from engine_adapter.workload.load import Load
-from engine_adapter.workload.result import BenchResult, Ended, Hints, SessionResult
+from engine_adapter.workload.record import Record, Recording
+from engine_adapter.workload.result import BenchResult, Ended, Hints, Sample, SessionResult
 from engine_adapter.workload.trace import Trace
 
 Progress = Callable[[float], None]
@@ -22,7 +23,10 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One run. *policy*: a shipped name, a file, "stock" or "stock-no-cache"; *predict*: see `hints.teller`."""
+    """One run. *policy*: a shipped name, a file, "stock" or "stock-no-cache"; *predict*: see `hints.teller`.
+
+    *recording*: what is to be written down of its decisions, None for nothing.
+    """
 
     policy: str | Path
     trace: Trace
@@ -30,19 +34,7 @@ class Simulation:
     profile: Profile
     predict: str = "online"
     params: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The engine at one instant: requests by state, paused sessions, and KV memory by state in tokens."""
-
-    at_s: float
-    running: int
-    waiting: int
-    paused: int
-    kv_running: int
-    kv_pinned: int
-    kv_free: int
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +48,7 @@ class Measured:
     steps: int
     counters: dict[str, float]
     timeline: tuple[Sample, ...]
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +67,7 @@ class SimResult:
     ended: Ended
     reason: str
     virtual_s: float
+    record: Record | None = None
 
 
 def simulate(simulation: Simulation, progress: Progress | None = None) -> SimResult:
@@ -110,6 +104,7 @@ def assembled(simulation: Simulation, measured: Measured) -> SimResult:
         measured.ended,
         measured.reason,
         measured.virtual_s,
+        measured.record,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine_adapter.virtual.engine import VirtualEngine
-from engine_adapter.virtual.simulate import Sample
+from engine_adapter.workload.result import Sample
 
 EVERY_S = 1.0
 # With more samples than this every other one is dropped, and they are taken half as often.

@@ -83,3 +83,16 @@ class BenchResult:
     ended: Ended
     duration_s: float
     counters: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The engine at one instant: requests by state, paused sessions, and KV memory by state in tokens."""
+
+    at_s: float
+    running: int
+    waiting: int
+    paused: int
+    kv_running: int
+    kv_pinned: int
+    kv_free: int
