@@ -1,17 +1,34 @@
-"""The options that say when sessions arrive, the same for every command that replays a trace."""
+"""The options that say which sessions of a trace arrive when, at what scale: one set for bench and simulate."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lamps_cli.errors import Failure
+
 if TYPE_CHECKING:
     from engine_adapter.workload.arriving import Arriving
+    from engine_adapter.workload.load import Load
 
 _OPTIONS = (
+    click.option("--sessions", type=click.IntRange(1), help="How many sessions.  [default: each of the trace once]"),
+    click.option("--replacement", is_flag=True, help="Draw sessions with replacement."),
+    click.option(
+        "--gap-scale", type=click.FloatRange(0), default=1.0, show_default=True, help="Times the tools' time."
+    ),
+    click.option("--max-gap", type=click.FloatRange(0), help="Cut gaps to this many seconds, after scaling."),
+    click.option(
+        "--length-scale",
+        type=click.FloatRange(0, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Times all lengths, to fit long traces to a small engine.",
+    ),
     click.option(
         "--arrivals",
         type=click.Choice(["poisson", "bursty", "recorded", "closed"]),
@@ -44,16 +61,33 @@ _OPTIONS = (
 )
 
 
-def arrival_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the options to a command; it gets their meaning as the argument *arriving*."""
+def load_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options to a command; it gets their meaning as the argument *load*, whose rate and seed are its own."""
 
     @functools.wraps(command)
-    def with_arrivals(
-        *args: Any, arrivals: str, cv: float, time_scale: float, clients: int, think: float, **others: Any
+    def with_load(
+        *args: Any,
+        sessions: int | None,
+        replacement: bool,
+        gap_scale: float,
+        max_gap: float | None,
+        length_scale: float,
+        arrivals: str,
+        cv: float,
+        time_scale: float,
+        clients: int,
+        think: float,
+        **others: Any,
     ) -> None:
-        command(*args, arriving=_arriving(arrivals, cv, time_scale, clients, think), **others)
+        from engine_adapter.workload.load import Load
 
-    decorated: Callable[..., None] = with_arrivals
+        if math.isnan(gap_scale + length_scale + (max_gap or 0)):
+            raise Failure("nan is not a number to scale with")
+        arriving = _arriving(arrivals, cv, time_scale, clients, think)
+        load = Load(1.0, sessions, 0, replacement, gap_scale, max_gap, length_scale, arriving)
+        command(*args, load=load, **others)
+
+    decorated: Callable[..., None] = with_load
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
@@ -86,3 +120,10 @@ def describe_arrivals(arriving: Arriving, rate: float) -> str:
             return "as recorded" + (f", times x {scale:g}" if scale != 1 else "")
         case Closed(clients=clients, think_s=think_s):
             return f"of {clients} clients" + (f", {think_s:g} s between sessions" if think_s else "")
+
+
+def describe_scales(load: Load) -> list[str]:
+    """What is changed of the trace's gaps and lengths, in a few words each."""
+    said = [f"gaps x {load.gap_scale:g}"] if load.gap_scale != 1 else []
+    said += [f"gaps <= {load.max_gap_s:g} s"] if load.max_gap_s is not None else []
+    return said + ([f"lengths x {load.length_scale:g}"] if load.length_scale != 1 else [])

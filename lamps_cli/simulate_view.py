@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from engine_adapter.workload.summary import Spread, Summary
+from engine_adapter.workload.summary import Spread, as_document, summarize
+from lamps_cli.load_options import describe_arrivals, describe_scales
+
+if TYPE_CHECKING:
+    from engine_adapter.virtual.simulate import SimResult
+    from lamps_cli.comparison import Comparison, Run
 
 # Student's t, two-sided 95 %, by degrees of freedom (any table of it); above them the normal distribution, widened.
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -46,12 +52,14 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, t * statistics.stdev(values) / math.sqrt(len(values)))
 
 
-def figures(summary: Summary) -> dict[str, float]:
+def figures(result: SimResult) -> dict[str, float]:
     """The metrics of one run by name, as end_to_end_s.p99; NaN for what isn't known."""
+    summary = summarize(result.result)
     found: dict[str, float] = {}
     for name in _SINGLE:
         value = getattr(summary, name)
         found[name] = math.nan if value is None else float(value)
+    found["preemptions"] = result.counters.get("preemptions", 0.0)  # a count that never rose isn't there
     for name in _SPREADS:
         spread: Spread = getattr(summary, name)
         found |= {f"{name}.{part}": getattr(spread, part) for part in ("mean", "p50", "p95", "p99", "max")}
@@ -106,3 +114,53 @@ def _ratio(value: Estimate) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
+
+
+def render(comparison: Comparison) -> str:
+    """The tables of all loads."""
+    question, saturation = comparison.question, comparison.saturation
+    title = f"{question.trace.name} on {question.profile.name}"
+    blocks = [title + (f", saturation {saturation:.2f} sessions/s" if saturation else "")]
+    for share in dict.fromkeys(run.share for run in comparison.done):
+        here = [run for run in comparison.done if run.share == share]
+        found = [(run, figures(run.result)) for run in here if run.result is not None]
+        policies = {run.policy: {r.seed: f for r, f in found if r.policy == run.policy} for run in here}
+        blocks.append(f"{_head(here, comparison)}\n{table(policies)}")
+    return "\n\n".join(blocks)
+
+
+def _head(runs: Sequence[Run], comparison: Comparison) -> str:
+    """Load, seeds and predictions of one table; PARTIAL where runs are missing."""
+    share, load, question = runs[0].share, runs[0].simulation.load, comparison.question
+    seeds = len({run.seed for run in runs})
+    wanted = sum(run.share == share for run in comparison.runs)
+    oracle = "ORACLE " if question.predict.startswith(("oracle", "noise")) else ""
+    parts = [] if share is None else [f"load {share:g}"]
+    parts += [describe_arrivals(load.arriving, round(load.rate, 4)), *describe_scales(load)]
+    parts += [f"{seeds} seed{'s' * (seeds != 1)}", f"{oracle}predictions {question.predict}"]
+    parts += [f"PARTIAL: {len(runs)} of {wanted} runs"] if len(runs) < wanted else []
+    return ", ".join(parts)
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain values for JSON, run by run."""
+    question = comparison.question
+    return {
+        "trace": question.trace.name,
+        "profile": question.profile.name,
+        "predict": question.predict,
+        "saturation_per_s": comparison.saturation,
+        "interrupted": comparison.interrupted,
+        "runs": [_run(run, run.result) for run in comparison.done if run.result is not None],
+        "lost": [
+            {"policy": run.policy, "load": run.share, "seed": run.seed, "reason": run.lost}
+            for run in comparison.runs
+            if run.lost
+        ],
+    }
+
+
+def _run(run: Run, result: SimResult) -> dict[str, Any]:
+    head = {"policy": run.policy, "load": run.share, "seed": run.seed, "params": dict(run.simulation.params)}
+    found = as_document(result.result) | {"reason": result.reason, "steps": result.steps}
+    return head | found | {"load_options": asdict(run.simulation.load), "load": run.share}

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lamps_cli.completing import traces
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
-from lamps_cli.load_options import arrival_options, describe_arrivals
+from lamps_cli.load_options import describe_arrivals, describe_scales, load_options
 from lamps_cli.output import talk, to_json, warn, write, write_json
 
 if TYPE_CHECKING:
-    from engine_adapter.workload.arriving import Arriving
+    from engine_adapter.workload.load import Load
     from engine_adapter.workload.result import BenchResult, SessionResult
     from engine_adapter.workload.summary import Spread, Summary
 
@@ -25,22 +26,11 @@ TOLERABLE_LAG_S = 0.25
 
 
 @click.command()
-@click.argument("trace")
+@click.argument("trace", shell_complete=traces)
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Sessions/s.")
-@arrival_options
-@click.option("--sessions", type=click.IntRange(1), help="How many sessions.  [default: each of the trace once]")
-@click.option("--replacement", is_flag=True, help="Draw sessions with replacement.")
+@load_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw, the arrivals and the token ids.")
-@click.option("--gap-scale", type=click.FloatRange(0), default=1.0, show_default=True, help="Times the tools' time.")
-@click.option("--max-gap", type=click.FloatRange(0), help="Cut gaps to this many seconds, after scaling.")
-@click.option(
-    "--length-scale",
-    type=click.FloatRange(0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Times all lengths, to fit long traces to a small engine.",
-)
 @click.option(
     "--policy-hints",
     "hints",
@@ -67,13 +57,8 @@ def bench(
     trace: str,
     url: str,
     rate: float,
-    arriving: Arriving,
-    sessions: int | None,
-    replacement: bool,
+    load: Load,
     seed: int,
-    gap_scale: float,
-    max_gap: float | None,
-    length_scale: float,
     hints: Any,
     model: str | None,
     api_key: str | None,
@@ -91,12 +76,11 @@ def bench(
     Exit status: 0 all sessions finished, 1 some failed, 2 wrong use, 3 no server, 130 interrupted.
     """
     from engine_adapter.workload.client import NoServer, ServerError
-    from engine_adapter.workload.load import Load
     from engine_adapter.workload.replay import FIRST_AND_LAST, BenchConfig, run_bench
     from engine_adapter.workload.summary import as_document, summarize
     from engine_adapter.workload.trace import TraceError, load_trace
 
-    if math.isnan(rate + gap_scale + length_scale + timeout + (max_gap or 0)):
+    if math.isnan(rate + timeout):
         raise Failure("nan is not a number to measure with")
     if out is not None and not out.parent.is_dir():
         raise Failure(f"can't write {out}: there is no folder {out.parent}")
@@ -104,7 +88,7 @@ def bench(
         config = BenchConfig(
             url=url,
             trace=load_trace(trace),
-            load=Load(rate, sessions, seed, replacement, gap_scale, max_gap, length_scale, arriving),
+            load=replace(load, rate=rate, seed=seed),
             hints=hints,
             model=model,
             api_key=api_key,
@@ -134,10 +118,7 @@ def bench(
 def render(result: BenchResult, summary: Summary) -> str:
     """The figures for a person."""
     load = result.load
-    scales = [f"gaps x {load.gap_scale:g}"] if load.gap_scale != 1 else []
-    scales += [f"gaps <= {load.max_gap_s:g} s"] if load.max_gap_s is not None else []
-    scales += [f"lengths x {load.length_scale:g}"] if load.length_scale != 1 else []
-    scales += {"oracle": ["ORACLE hints"], "none": ["no hints"], "tool": []}[result.hints]
+    scales = [*describe_scales(load), *{"oracle": ["ORACLE hints"], "none": ["no hints"], "tool": []}[result.hints]]
     head = (
         f"{result.trace}: {summary.sessions} sessions {describe_arrivals(load.arriving, load.rate)}, seed {load.seed}"
     )

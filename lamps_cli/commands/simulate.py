@@ -3,51 +3,78 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from lamps_cli.chosen_policy import STOCK, chosen_policy, params_of_each
+from lamps_cli.completing import policies, policy_list, predictions, profiles, traces
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
-from lamps_cli.load_options import arrival_options, describe_arrivals
+from lamps_cli.load_options import load_options
 from lamps_cli.output import warn, write, write_json
 
 if TYPE_CHECKING:
-    from engine_adapter.virtual.profile import Profile
-    from engine_adapter.virtual.simulate import SimResult, Simulation
-    from engine_adapter.workload.arriving import Arriving
-    from engine_adapter.workload.trace import Trace
+    from collections.abc import Mapping
 
-STOCK = ("stock", "stock-no-cache")
+    from engine_adapter.workload.load import Load
+    from lamps_cli.comparison import Comparison, Question
 
-
-@dataclass(slots=True)
-class _Run:
-    """One simulation of the comparison, and what came of it."""
-
-    load: float | None
-    policy: str
-    seed: int
-    simulation: Simulation
-    document: dict[str, Any] | None = None
-    figures: dict[str, float] = field(default_factory=dict)
+NO_POLICY = (STOCK, "stock-no-cache")
 
 
 @click.command()
-@click.option("--policy", default="lamps", show_default=True, metavar="FILE|NAME", help="The first policy.")
-@click.option("--against", multiple=True, metavar="FILE|NAME,...", help="Others, `stock`, `stock-no-cache`.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a param of the first policy.")
-@click.option("--trace", default="augmented-single", show_default=True, help="A shipped trace or a file.")
-@click.option("--profile", default="gptj-6b-a100", show_default=True, help="A shipped profile or a file.")
-@click.option("--load", "loads", metavar="SHARE,...", help="Load as a share of saturation.  [default: 0.9]")
+@click.option(
+    "--policy",
+    default="lamps",
+    show_default=True,
+    metavar="FILE|NAME",
+    shell_complete=policies,
+    help="The first policy.",
+)
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="FILE|NAME,...",
+    shell_complete=policy_list,
+    help="Others, `stock`, `stock-no-cache`.",
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="[POLICY.]NAME=VALUE",
+    help="Set a param of a policy, else of the first: patience=5s, lamps.patience=5s.",
+)
+@click.option(
+    "--trace",
+    default="augmented-single",
+    show_default=True,
+    metavar="FILE|NAME",
+    shell_complete=traces,
+    help="A shipped trace or a file.",
+)
+@click.option(
+    "--profile",
+    default="gptj-6b-a100",
+    show_default=True,
+    metavar="FILE|NAME",
+    shell_complete=profiles,
+    help="A shipped profile or a file.",
+)
+@click.option("--load", "shares", metavar="SHARE,...", help="Load as a share of saturation.  [default: 0.9]")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Sessions/s, instead of --load.")
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="How many.")
-@click.option("--sessions", type=click.IntRange(1), help="Sessions of a run.  [default: each of the trace once]")
-@click.option("--predict", default="online", show_default=True, help="online, tool, oracle, or noise:0.3.")
-@arrival_options
+@click.option(
+    "--predict",
+    default="online",
+    show_default=True,
+    metavar="KIND",
+    shell_complete=predictions,
+    help="online, tool, oracle, or noise:0.3.",
+)
+@load_options
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON.")
 def simulate(
     policy: str,
@@ -55,12 +82,11 @@ def simulate(
     params: tuple[str, ...],
     trace: str,
     profile: str,
-    loads: str | None,
+    shares: str | None,
     rate: float | None,
     seeds: int,
-    sessions: int | None,
     predict: str,
-    arriving: Arriving,
+    load: Load,
     as_json: bool,
 ) -> None:
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
@@ -74,147 +100,100 @@ def simulate(
     lamps simulate --policy lamps --against stock --load 0.9,1.1
     lamps simulate --policy my.lamps --against lamps,fcfs --rate 5 --predict oracle
 
-    Exit status: 0 all sessions finished, 1 some failed, 2 wrong use, 130 interrupted (what is done is shown).
+    Exit status: 0 all sessions finished, 1 some failed or a run was lost, 2 wrong use, 130 interrupted (the runs that
+    are done are shown).
     """
-    from engine_adapter.virtual.hints import teller
-    from engine_adapter.virtual.profile import ProfileError, load_profile
-    from engine_adapter.virtual.simulate import Simulation
-    from engine_adapter.workload.arriving import Bursty, Poisson
-    from engine_adapter.workload.load import Load, plan
-    from engine_adapter.workload.trace import TraceError, load_trace
+    from lamps_cli.comparison import compare
+    from lamps_cli.simulate_view import document, render
 
-    shares = _shares(loads)
-    at_rate = isinstance(arriving, Poisson | Bursty)
-    if rate is not None and (loads is not None or not math.isfinite(rate)):
-        raise Failure("either --load or a finite --rate is wanted")
-    if not at_rate and (loads is not None or rate is not None):
-        raise Failure("recorded and closed arrivals have their own rate: neither --load nor --rate is taken")
-    names = [policy, *(name for given in against for name in given.split(",") if name)]
+    given = _with_params([policy, *(name for names in against for name in names.split(",") if name)], params)
+    comparison = compare(_question(given, trace, profile, predict, load, shares, rate, seeds))
+    _none_done(comparison)
+    if as_json:
+        write_json(document(comparison))
+    else:
+        write(render(comparison))
+    raise click.exceptions.Exit(_told(comparison))
+
+
+def _with_params(names: Sequence[str], params: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """The values given for each policy. Failure when one can't be used."""
     if len(set(names)) < len(names):
         raise Failure("a policy is given twice")
-    values = {name: _checked(name, params if name == policy else ()) for name in names}
+    return {name: _checked(name, words) for name, words in params_of_each(params, names).items()}
+
+
+def _checked(name: str, params: Sequence[str]) -> Mapping[str, float]:
+    if name not in NO_POLICY:
+        return chosen_policy(name, params, without="nothing was simulated").params
+    if params:
+        raise Failure(f"{name} has no params")
+    return {}
+
+
+def _question(
+    given: Mapping[str, Mapping[str, float]],
+    trace: str,
+    profile: str,
+    predict: str,
+    load: Load,
+    shares: str | None,
+    rate: float | None,
+    seeds: int,
+) -> Question:
+    """What is to be simulated. Failure, before anything starts, when it can't be."""
+    from engine_adapter.virtual.hints import teller
+    from engine_adapter.virtual.profile import ProfileError, load_profile
+    from engine_adapter.workload.arriving import Bursty, Poisson
+    from engine_adapter.workload.load import plan
+    from engine_adapter.workload.trace import TraceError, load_trace
+    from lamps_cli.comparison import Question
+
+    if rate is not None and (shares is not None or not math.isfinite(rate)):
+        raise Failure("either --load or a finite --rate is wanted")
+    at_rate = isinstance(load.arriving, Poisson | Bursty)
+    if not at_rate and (shares is not None or rate is not None):
+        raise Failure("recorded and closed arrivals have their own rate: neither --load nor --rate is taken")
+    wanted = _shares(shares or "0.9") if rate is None and at_rate else ()
     try:
         teller(predict, 0)
         sample, engine = load_trace(trace), load_profile(profile)
-        plan(sample, Load(sessions=sessions, arriving=arriving))
+        plan(sample, load)
     except (TraceError, ProfileError, ValueError) as problem:
         raise Failure(str(problem)) from None
-    saturation = None
-    try:
-        if rate is None and at_rate:
-            saturation = _saturation(sample, engine)
-        points = [(None, rate or 1.0)] if saturation is None else [(share, share * saturation) for share in shares]
-        runs = [
-            _Run(share, name, seed, Simulation(name, sample, load, engine, predict, values[name]))
-            for seed in range(seeds)
-            for share, per_s in points
-            for load in [Load(per_s, sessions, seed, arriving=arriving)]
-            for name in names
-        ]
-        _run(runs)
-    except KeyboardInterrupt:
-        if saturation is None and rate is None and at_rate:
-            raise
-        interrupted = True
-    else:
-        interrupted = False
-    done = [run for run in runs if run.document is not None]
-    if as_json:
-        head = {"trace": sample.name, "profile": engine.name, "predict": predict, "saturation_per_s": saturation}
-        write_json(head | {"interrupted": interrupted, "runs": [run.document for run in done]})
-    else:
-        write(_render(done, f"{sample.name} on {engine.name}", saturation))
-    if interrupted:
-        warn(f"interrupted: {len(done)} of {len(runs)} runs are shown")
-        raise click.exceptions.Exit(ExitCode.INTERRUPTED)
-    if any(run.figures["failed"] for run in done):
-        warn("some sessions failed: the latencies are those of the others")
-        raise click.exceptions.Exit(ExitCode.FINDINGS)
+    return Question(given, sample, engine, predict, load, wanted, rate or 1.0, seeds)
 
 
-def _shares(loads: str | None) -> list[float]:
+def _shares(text: str) -> tuple[float, ...]:
     try:
-        shares = [float(text) for text in (loads or "0.9").split(",")]
+        shares = tuple(float(share) for share in text.split(","))
     except ValueError:
-        shares = []
+        shares = ()
     if not shares or not all(0 < share <= 100 for share in shares):
-        raise Failure(f"--load {loads}: shares of saturation are wanted, as 0.9,1.1")
-    return shares
+        raise Failure(f"--load {text}: shares of saturation are wanted, as 0.9,1.1")
+    return tuple(dict.fromkeys(shares))
 
 
-def _checked(name: str, params: Sequence[str]) -> dict[str, float]:
-    """The params given to a policy that can be used."""
-    from lamps_cli.commands.serve import check_policy, param_values
-
-    if name not in STOCK:
-        check_policy(name, tuple(params))
-    elif params:
-        raise Failure(f"{name} has no params")
-    return param_values(tuple(params))
+def _none_done(comparison: Comparison) -> None:
+    """Ends the command where there is nothing to show."""
+    if comparison.done:
+        return
+    if comparison.interrupted:
+        raise Failure("interrupted before a run was done", code=ExitCode.INTERRUPTED)
+    raise Failure(comparison.runs[0].lost)
 
 
-def _saturation(trace: Trace, profile: Profile) -> float:
-    """Sessions per second; see the help of the command."""
-    from engine_adapter.virtual.saturation import probe, saturation
-    from engine_adapter.virtual.workers import run_all
-
-    _show("finding saturation")
-    for said in run_all([probe(trace, profile)]):
-        if isinstance(said.what, float):
-            _show(f"finding saturation, {said.what:.0%}")
-            continue
-        found = saturation(_result(said.what).result.sessions)
-        if not found:
-            raise Failure("no session of the trace is served by this engine, so there is no saturation: give --rate")
-        return found
-    raise AssertionError("a job ends with a result or an error")
-
-
-def _run(runs: list[_Run]) -> None:
-    """Fill in what came of each. Failure when one can't begin."""
-    from engine_adapter.virtual.workers import run_all
-    from engine_adapter.workload.summary import as_document, summarize
-    from lamps_cli.simulate_view import figures
-
-    share = [0.0] * len(runs)
-    for said in run_all([run.simulation for run in runs]):
-        share[said.number] = said.what if isinstance(said.what, float) else 1.0
-        _show(f"{sum(run.document is not None for run in runs)} of {len(runs)} runs, {sum(share) / len(runs):.0%}")
-        if isinstance(said.what, float):
-            continue
-        result, run = _result(said.what), runs[said.number]
-        run.figures = figures(summarize(result.result))
-        run.figures["preemptions"] = result.counters.get("preemptions", 0.0)  # a count that never rose isn't there
-        run.document = {"policy": run.policy, "load": run.load, "seed": run.seed, "params": dict(run.simulation.params)}
-        run.document |= as_document(result.result) | {"reason": result.reason, "steps": result.steps}
-        run.document["load_options"] = asdict(run.simulation.load)
-        run.document["load"] = run.load
-    _show("")
-
-
-def _result(what: SimResult | Exception) -> SimResult:
-    if isinstance(what, Exception):
-        _show("")
-        raise Failure(str(what))
-    return what
-
-
-def _show(text: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{text}", err=True, nl=False)
-
-
-def _render(runs: list[_Run], what: str, saturation: float | None) -> str:
-    from lamps_cli.simulate_view import table
-
-    blocks = [what + (f", saturation {saturation:.2f} sessions/s" if saturation else "")]
-    for load in dict.fromkeys(run.load for run in runs):
-        here = [run for run in runs if run.load == load]
-        policies = {run.policy: {r.seed: r.figures for r in here if r.policy == run.policy} for run in here}
-        arrivals = here[0].simulation.load
-        share = "" if load is None else f"load {load:g}, "
-        head = f"{share}{describe_arrivals(arrivals.arriving, round(arrivals.rate, 4))}"
-        oracle = "ORACLE " if here[0].simulation.predict.startswith(("oracle", "noise")) else ""
-        head += f", {len({run.seed for run in here})} seeds, {oracle}predictions {here[0].simulation.predict}"
-        blocks.append(f"{head}\n{table(policies)}")
-    return "\n\n".join(blocks)
+def _told(comparison: Comparison) -> ExitCode:
+    """The exit status, after what the person should know of the figures."""
+    done, runs = comparison.done, comparison.runs
+    for run in runs:
+        if run.lost:
+            load = "" if run.share is None else f" at load {run.share:g}"
+            warn(f"{run.policy}{load}, seed {run.seed}: {run.lost}")
+    if comparison.interrupted:
+        warn(f"interrupted: {len(done)} of {len(runs)} runs are shown")
+        return ExitCode.INTERRUPTED
+    failed = [session for run in done if run.result for session in run.result.result.sessions if not session.finished]
+    if failed:
+        warn(f"some sessions failed: the latencies are those of the others ({failed[0].error})")
+    return ExitCode.FINDINGS if failed or len(done) < len(runs) else ExitCode.OK

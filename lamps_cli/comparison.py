@@ -1,0 +1,139 @@
+"""A comparison in virtual time: the runs it consists of, carried out in worker processes, and what is lost of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from lamps_cli.errors import Failure
+
+if TYPE_CHECKING:
+    from engine_adapter.virtual.profile import Profile
+    from engine_adapter.virtual.simulate import SimResult, Simulation
+    from engine_adapter.workload.load import Load
+    from engine_adapter.workload.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is compared under what. *policies*: each with its params, the one that ratios are to first.
+
+    *load*: all of the loads but rate and seed. *shares* of saturation, or the *rate* in sessions/s.
+    """
+
+    policies: Mapping[str, Mapping[str, float]]
+    trace: Trace
+    profile: Profile
+    predict: str
+    load: Load
+    shares: tuple[float, ...]
+    rate: float
+    seeds: int
+
+
+@dataclass(slots=True)
+class Run:
+    """One simulation of a comparison, and what came of it: a result, or in *lost* why there is none."""
+
+    share: float | None
+    policy: str
+    seed: int
+    simulation: Simulation
+    result: SimResult | None = None
+    lost: str = ""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A question with its runs. *saturation* in sessions/s, None where loads aren't shares of it.
+
+    *interrupted*: the user wanted no more, so some runs have no result.
+    """
+
+    question: Question
+    saturation: float | None = None
+    runs: list[Run] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def done(self) -> list[Run]:
+        """The runs that have a result."""
+        return [run for run in self.runs if run.result is not None]
+
+
+def compare(question: Question) -> Comparison:
+    """Answer it, as far as Ctrl-C lets it. Failure when no run can begin, KeyboardInterrupt when none has begun."""
+    comparison = Comparison(question)
+    if question.shares:
+        comparison.saturation = _saturation(question)
+    comparison.runs = _runs(question, comparison.saturation)
+    try:
+        _carry_out(comparison.runs)
+    except KeyboardInterrupt:
+        comparison.interrupted = True
+    _show("")
+    return comparison
+
+
+def _runs(question: Question, saturation: float | None) -> list[Run]:
+    """Seed by seed and load by load, the policies one after the other: what is cut off lacks whole seeds."""
+    from engine_adapter.virtual.simulate import Simulation
+
+    points: Sequence[tuple[float | None, float]] = [(None, question.rate)]
+    if saturation is not None:
+        points = [(share, share * saturation) for share in question.shares]
+    return [
+        Run(share, name, seed, Simulation(name, question.trace, load, question.profile, question.predict, params))
+        for seed in range(question.seeds)
+        for share, rate in points
+        for load in [replace(question.load, rate=rate, seed=seed)]
+        for name, params in question.policies.items()
+    ]
+
+
+def _carry_out(runs: Sequence[Run]) -> None:
+    """Fill in what came of each."""
+    from engine_adapter.virtual.workers import run_all
+
+    done = [0.0] * len(runs)
+    for said in run_all([run.simulation for run in runs]):
+        match said.what:
+            case float(share):
+                done[said.number] = share
+            case Exception() as problem:
+                done[said.number], runs[said.number].lost = 1.0, str(problem)
+            case result:
+                done[said.number], runs[said.number].result = 1.0, result
+        ended = sum(run.result is not None or bool(run.lost) for run in runs)
+        _show(f"{ended} of {len(runs)} runs, {sum(done) / len(runs):.0%}")
+
+
+def _saturation(question: Question) -> float:
+    """Sessions per second; see the help of the command."""
+    from engine_adapter.virtual.saturation import probe, saturation
+    from engine_adapter.virtual.workers import run_all
+
+    _show("finding saturation")
+    for said in run_all([probe(question.trace, question.profile)]):
+        match said.what:
+            case float(share):
+                _show(f"finding saturation, {share:.0%}")
+            case Exception() as problem:
+                _show("")
+                raise Failure(str(problem))
+            case result:
+                found = saturation(result.result.sessions)
+                if not found:
+                    raise Failure("no session of the trace is served by this engine: give --rate instead of --load")
+                return found
+    raise AssertionError("a job ends with a result or an error")
+
+
+def _show(text: str) -> None:
+    """Progress, in one line of a terminal; "" takes it away."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", err=True, nl=False)
