@@ -8,7 +8,8 @@ import math
 import pytest
 
 from lamps_cli.exit_codes import ExitCode
-from lamps_cli.simulate_view import compared, estimate, table
+from lamps_cli.metrics import compared, estimate
+from lamps_cli.simulate_view import table
 from tests.cli.running import lamps
 
 
