@@ -84,7 +84,8 @@ def replay(name: str) -> dict[str, object]:
     for trace, index in rotation(load_trace(name).sessions):
         turn, called = trace.turns[index], trace.calls_after(index)
         session = sessions.setdefault(trace.name, Session(trace.name, None, "", 0.0, 0.0))
-        found = predictor.forecast(session, OFFERED, True, turn.prompt, None)
+        predictor.begin_turn(session, turn.prompt)
+        found = predictor.forecast(session, OFFERED, True, None)
         output.add(turn.output, found.output.mean, float(found.output.stat("p90")))
         chance.add(float(called is not None), found.chance)
         predictor.learn_turn(session, OFFERED, turn.output, called is not None, called or USER)

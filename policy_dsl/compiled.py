@@ -58,7 +58,7 @@ class CompiledPolicy:
     """One policy, checked and compiled. Immutable; `with_params` makes another.
 
     Which signals of a row its rules read (keys as `call.duration.p90`, `class.weight`, `hint.critical`):
-    *row_keys*: rank, promote and the foreseen handling, of waiting requests; *call_keys*: `on call`;
+    *rank_keys*: rank and promote, of waiting requests; *row_keys*: with the foreseen handling; *call_keys*: `on call`;
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
     *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
@@ -82,7 +82,8 @@ class CompiledPolicy:
         self._rules = rules = settle(policy, params)
         reads = _reads(rules)
         row_keys = {rule: _rows(keys) for rule, keys in reads.items()}
-        self.row_keys, self.call_keys, self.admit_keys = row_keys["rank"], row_keys["call"], row_keys["admit"]
+        self.rank_keys, self.row_keys = row_keys["rank"], row_keys["row"]
+        self.call_keys, self.admit_keys = row_keys["call"], row_keys["admit"]
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
         self.class_keys = row_keys["class"]
         self.steady = rules.promote is None and all(map(_stays, keys_read(rules.rank)))
@@ -147,7 +148,8 @@ def _reads(rules: Rules) -> dict[str, frozenset[str]]:
     called = keys_read(decision_roots(rules.on_call)) | _grants(rules.on_call)
     granted = _grants(rules.paused) if rules.paused is not None else frozenset[str]()
     return {
-        "rank": keys_read((*rules.rank, *rules.by, *promote, rules.handling)),
+        "rank": keys_read((*rules.rank, *rules.by, *promote)),
+        "row": keys_read((*rules.rank, *rules.by, *promote, rules.handling)),
         "call": called,
         "admit": keys_read(() if rules.admit is None else (rules.admit,)),
         "victim": keys_read(rules.victim),

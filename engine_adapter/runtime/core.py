@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from engine_adapter.runtime.calls import USER, Calls, Hold, Paused
@@ -32,6 +33,8 @@ logger = logging.getLogger("lamps")
 
 # Whatever the policy says, pins never take more than this share of the KV memory.
 MAX_PINNED_SHARE = 0.9
+_OF_THE_CACHE = frozenset({"request.cached", "request.uncached"})
+_DISCARD = Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,12 @@ class Runtime:
         self.calls = Calls(engine, self._begin_call, self._decide, self._yield_keys, self._pin_changed, self.counters)
         self.table = SteadyTable(policy.batch, policy.scalar.rank) if policy.steady else WaitingTable(policy.batch)
         self.step = 0
-        self._read_row = reader_of(policy.row_keys, policy.scalar.hint)
+        self._read_row = reader_of(policy.rank_keys, policy.scalar.hint)
         self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
         self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
+        everything = frozenset().union(policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
+        # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
+        self.reads_cached = engine.facts.can_preserve and not _OF_THE_CACHE.isdisjoint(everything | policy.admit_keys)
         self._snapshot: Mapping[str, float | bool] | None = None
         self._epoch = costs.epoch
         self._last_arrival = -math.inf
@@ -105,11 +111,12 @@ class Runtime:
             response_tokens = max(prompt_tokens - call.context_tokens, 0)
             self.predictor.learn_call(session, call.tool, now - call.since, response_tokens)
         self.sessions.begin_turn(session, now)
+        self.predictor.begin_turn(session, prompt_tokens)
         turn = Turn(
             id=arrival.id,
             session=session,
             hints=hints,
-            forecast=self.predictor.forecast(session, hints, hints.may_call, prompt_tokens, arrival.max_tokens),
+            foresee=partial(self.predictor.forecast, session, hints, hints.may_call, arrival.max_tokens),
             arrival=self._arrival_instant(now),
             prompt_tokens=prompt_tokens,
             block_size=self.engine.facts.block_size,
@@ -163,7 +170,8 @@ class Runtime:
     def first(self, count: int) -> list[str]:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
         try:
-            found = self.table.first(count, self.engine_now(), self.engine.clock(), self.step)
+            engine = {} if self.policy.steady else self.engine_now()
+            found = self.table.first(count, engine, self.engine.clock(), self.step)
         except Exception:
             self._fault("rank")
             return self.table.by_arrival(count)
@@ -286,16 +294,18 @@ class Runtime:
     def _decide(self, turn: Turn) -> Verdict:
         """Ask `on call`. A failing rule: discard, counted."""
         assert turn.call is not None
-        engine = dict(self.engine_now())
-        turn.call.held_by = self._no_room(turn.call.context_tokens, engine)
-        engine["allow.preserve"] = self.engine.facts.can_preserve and not turn.call.held_by
+        keys = self.policy.call_engine_keys
+        engine = dict(self.engine_now()) if keys else {}
+        if "allow.preserve" in keys:
+            turn.call.held_by = self._no_room(turn.call.context_tokens, engine)
+            engine["allow.preserve"] = self.engine.facts.can_preserve and not turn.call.held_by
         try:
             row = self._read_call(turn, self.engine.clock(), self.step)
             verdict = self.policy.scalar.on_call(row, engine)
-            turn.call.decided = {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
+            turn.call.decided = {**row, **{key: engine[key] for key in keys}}
         except Exception:
             self._fault("on call")
-            return Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
+            return _DISCARD
         self.counters["faults.on call"] += any(math.isnan(cost) for _, cost, _ in verdict.costs)
         return verdict
 

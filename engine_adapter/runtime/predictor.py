@@ -125,12 +125,12 @@ class Predictor:
 
     # --- predictions -----------------------------------------------------------------------------
 
-    def forecast(
-        self, session: Session, hints: Hints, may_call: bool, prompt_tokens: int, max_tokens: int | None
-    ) -> Forecast:
-        """How a turn that arrives now will go on. *may_call*: tools are offered; *max_tokens*: None without bound."""
-        if not session.opening:
-            session.opening = prompt_tokens.bit_length()
+    def begin_turn(self, session: Session, prompt_tokens: int) -> None:
+        """A turn of *session* has arrived: the first one's prompt tells its class."""
+        session.opening = session.opening or prompt_tokens.bit_length()
+
+    def forecast(self, session: Session, hints: Hints, may_call: bool, max_tokens: int | None) -> Forecast:
+        """How a turn that has arrived will go on. *may_call*: tools are offered; *max_tokens*: None without bound."""
         classes = _classes(session.tenant, session.last_tool, session.opening)
         chance = self._chance_of_call(session, hints, may_call, classes)
         tool = hints.call_tool if chance >= 0.5 and hints.call_tool else USER
@@ -162,7 +162,9 @@ class Predictor:
     def call(self, session: Session, hints: Hints, tools: tuple[str, ...]) -> CallForecast:
         """A call of *tools*, at least one, that begins now; in parallel, so it lasts as long as the longest."""
         classes = _classes(session.tenant, session.last_tool, session.opening)
-        tool = max(tools, key=lambda name: self._duration_of(name, session, classes).mean)
+        tool = tools[0]
+        if len(tools) > 1:
+            tool = max(tools, key=lambda name: self._duration_of(name, session, classes).mean)
         duration, response = hints.call_duration_s, hints.call_response_tokens
         if hints.call_tool is not None and hints.call_tool not in tools:
             duration = response = None  # the client spoke of another call

@@ -26,7 +26,7 @@ class Turn:
     id: str
     session: Session
     hints: Hints
-    forecast: Forecast
+    foresee: Callable[[], Forecast]
     arrival: float
     prompt_tokens: int
     block_size: int
@@ -48,6 +48,18 @@ class Turn:
     promoted: bool = False
     # The call this turn ended in; None before.
     call: CallState | None = field(default=None)
+    _forecast: Forecast | None = field(default=None)
+
+    @property
+    def forecast(self) -> Forecast:
+        """How the turn goes on, as `foresee` says when first asked: most policies never ask (12 us a turn)."""
+        if self._forecast is None:
+            self._forecast = self.foresee()
+        return self._forecast
+
+    @forecast.setter
+    def forecast(self, forecast: Forecast) -> None:
+        self._forecast = forecast
 
     def waited(self, now: float) -> float:
         """Seconds waited in this turn so far."""

@@ -57,7 +57,7 @@ class LampsMixin(_Base):
         )
         self.lamps: Runtime = activate(settings, engine, engine_id=str(self.parallel_config.data_parallel_rank))
         self.waiting = RankedQueue(self.lamps)
-        internals.wrap_allocation(self, self._make_room)
+        self._allocation = internals.Allocation(self, self._make_room)
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
         self._updated_at = 0.0
         self._refused_at = 0  # the last step in which memory was short
@@ -80,7 +80,7 @@ class LampsMixin(_Base):
             session_id=request.session_id,
             extra_args=(params.extra_args if params is not None else None) or {},
             hashes=request.block_hashes,
-            cached_tokens=internals.cached_tokens(self, request) if self.lamps.engine.facts.can_preserve else 0,
+            cached_tokens=internals.cached_tokens(self, request) if self.lamps.reads_cached else 0,
         )
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -114,6 +114,8 @@ class LampsMixin(_Base):
     def schedule(self, *args: Any, **kwargs: Any) -> SchedulerOutput:
         self.lamps.begin_step()
         self.waiting.new_step()
+        # Only pins can make room, and none comes to be while vLLM schedules.
+        self._allocation.watch(bool(self.lamps.calls.ledger))
         began = self.lamps.engine.clock()
         output = super().schedule(*args, **kwargs)
         self._scheduled_tokens = output.total_num_scheduled_tokens
@@ -236,6 +238,8 @@ class LampsMixin(_Base):
             first = "kv"
         elif self._scheduled_tokens >= self.max_num_scheduled_tokens:
             first = "token budget"
+        elif not self._allocation.watched:
+            first = "kv"  # nobody saw an allocation fail, and nothing else holds the first of the queue
         return Holding(first, internals.loading(self))
 
 

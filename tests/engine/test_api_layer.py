@@ -45,14 +45,23 @@ def test_the_session_of_the_body_wins_over_header_and_hint(
 ) -> None:
     asked = request(session_id=body, vllm_xargs={"session_id": hint} if hint else None)
     mark(asked, {"X-Session-ID": header} if header else {}, offers_call=False)
-    assert asked.vllm_xargs.get("session_id") == wanted
+    assert (asked.vllm_xargs or {}).get("session_id") == wanted
 
 
-def test_marks_keep_hints_and_overwrite_our_own_words() -> None:
+def test_a_request_about_which_there_is_nothing_to_say_stays_as_it_is() -> None:
+    asked = request()
+    assert mark(asked, {}, offers_call=False) == ""
+    assert asked.vllm_xargs is None
+
+
+@pytest.mark.parametrize("offers_call", [True, False])
+def test_marks_keep_hints_and_replace_our_own_words(offers_call: bool) -> None:
     given = {"lamps_output_tokens": 9, "lamps_turn": "forged", "lamps_may_call": 1, "lamps_tenant": "mine"}
     asked = request(vllm_xargs=given)
-    turn = mark(asked, {"X-Lamps-Tenant": "theirs"}, offers_call=False)
-    assert asked.vllm_xargs == {**given, "lamps_turn": turn, "lamps_may_call": 0}
+    turn = mark(asked, {"X-Lamps-Tenant": "theirs"}, offers_call=offers_call)
+    ours = {"lamps_turn": turn, "lamps_may_call": 1} if offers_call else {}
+    assert asked.vllm_xargs == {"lamps_output_tokens": 9, "lamps_tenant": "mine", **ours}
+    assert bool(turn) is offers_call
     assert turn != "forged"
     assert given["lamps_turn"] == "forged"  # the client's own object is left alone
 
@@ -194,8 +203,8 @@ async def test_an_answer_that_cannot_call_passes_unwatched() -> None:
     asked = [request(), offering(tool_choice="none"), request(vllm_xargs={"lamps_call_tool": "search"})]
     for wrap, ask in zip((layer.chat, layer.responses, layer.completion), asked, strict=True):
         assert await wrap(handler)(ask, None) is stream
-    assert [ask.vllm_xargs["lamps_may_call"] for ask in asked] == [0, 0, 0]
-    assert len({ask.vllm_xargs["lamps_turn"] for ask in asked}) == 3
+    assert [ask.vllm_xargs for ask in asked] == [None, None, {"lamps_call_tool": "search"}]
+    assert told.turns == []
     with pytest.raises(RuntimeError):
         await collect(stream)
     assert told.outcomes == []

@@ -106,9 +106,18 @@ def test_make_room_is_asked_when_an_allocation_fails_and_tried_again(engine: Ste
         pool.free_blocks([taken.pop() for _ in range(min(4, len(taken)))])
         return True
 
-    internals.wrap_allocation(scheduler, make_room)
+    allocation = internals.Allocation(scheduler, make_room)
     engine.add("r", prompt(150), 4)
+    engine.step()
+    assert not scheduler.running  # nobody watches yet
+    allocation.watch(True)
     engine.step()
     assert len(asked) == 2  # ten blocks for 150 tokens, two were free
     assert len(scheduler.running) == 1
+    allocation.watch(False)
+    assert not allocation.watched
+    taken += pool.get_new_blocks(pool.get_num_free_blocks())
+    engine.add("s", prompt(160)[::-1], 4)
+    engine.step()
+    assert len(asked) == 2
     pool.free_blocks(taken)

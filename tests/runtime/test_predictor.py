@@ -21,7 +21,8 @@ def new(tenant: str = "") -> Session:
 def ask(
     predictor: Predictor, session: Session, hints: Hints = OFFERED, prompt: int = 400, most: int | None = None
 ) -> Forecast:
-    return predictor.forecast(session, hints, hints.may_call, prompt, most)
+    predictor.begin_turn(session, prompt)
+    return predictor.forecast(session, hints, hints.may_call, most)
 
 
 def live(predictor: Predictor, tool: str, output: int, duration: float, turns: int = 5, prompt: int = 400) -> None:

@@ -13,23 +13,28 @@ from typing import Any
 
 SESSION_HEADER = "X-Session-ID"
 TENANT_HEADER = "X-Lamps-Tenant"
+_OURS = ("lamps_turn", "lamps_may_call")
 ENGINE_HEADER = "X-data-parallel-rank"  # vLLM's own
 
 
 def mark(request: Any, headers: Mapping[str, str], offers_call: bool) -> str:
-    """Write turn, session, tenant and whether a call may end the turn into *request*; the turn's id.
+    """Write session, tenant and, where a call may end the turn, the turn's id into *request*; that id, or "".
 
-    A client's own `lamps_turn` and `lamps_may_call` are overwritten: they are words between our two processes.
-    A body's session id wins over the header, and both over a hint, as in vLLM.
+    A client's own `lamps_turn` and `lamps_may_call` don't reach the engine: they are words between our two processes.
+    A body's session id wins over the header, and both over a hint, as in vLLM. Where there is nothing to say the
+    request stays as it is.
     """
-    turn = uuid.uuid4().hex
+    turn = uuid.uuid4().hex if offers_call else ""
     given: Mapping[str, Any] = getattr(request, "vllm_xargs", None) or {}
-    marks: dict[str, Any] = {**given, "lamps_turn": turn, "lamps_may_call": int(offers_call)}
+    marks: dict[str, Any] = {key: value for key, value in given.items() if key not in _OURS}
+    if turn:
+        marks |= {"lamps_turn": turn, "lamps_may_call": 1}
     if session := getattr(request, "session_id", None) or headers.get(SESSION_HEADER):
         marks["session_id"] = session
     if (tenant := headers.get(TENANT_HEADER)) and "lamps_tenant" not in given:
         marks["lamps_tenant"] = tenant
-    request.vllm_xargs = marks
+    if marks or given:
+        request.vllm_xargs = marks or None
     return turn
 
 
@@ -39,7 +44,7 @@ def steer(request: Any, raw_request: Any, engines: int) -> None:
     vLLM's balancer ignores sessions, and KV kept in one engine is worth nothing to another. The client's or router's
     own choice of an engine stands; a request without a session goes where the balancer wants it.
     """
-    session = request.vllm_xargs.get("session_id")
+    session = (request.vllm_xargs or {}).get("session_id")
     if engines < 2 or not isinstance(session, str) or ENGINE_HEADER in raw_request.headers:
         return
     rank = zlib.crc32(session.encode()) % engines
