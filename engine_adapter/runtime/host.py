@@ -39,9 +39,9 @@ class HostMemory:
 
     *store(session, request_id, blocks)*: begin to copy *blocks*, full and hashed ones of the turn *request_id* (which
     ends now or has ended), as the engine's `Held` has them. The first call names the session's first blocks, each
-    further one those that follow. What is there already counts as copied. True: `Calls.stored(session, n)` will be told
-    of all of them, or `Calls.copy_lost(session)`, later or at once, but not before this call has returned. False:
-    refused, nothing of this call was begun.
+    further one those that follow. Returns how many of them must really be moved, 0 where all are there already: of all
+    of *blocks* `Calls.stored(session, n)` is told then, in one or more calls, or once `Calls.copy_lost(session)`; later
+    or at once, but not before this has returned. None: refused, nothing of this call was begun.
 
     *drop(session)*: its copy isn't wanted any more. The blocks may be reused as soon as this returns, so what is under
     way must never be found. Blocks that are shared with another session's copy stay. Nothing is told of it afterwards.
@@ -49,7 +49,7 @@ class HostMemory:
 
     total_tokens: int
     foresee: Callable[[str, str], None]
-    store: Callable[[str, str, Blocks], bool]
+    store: Callable[[str, str, Blocks], int | None]
     drop: Callable[[str], None]
 
 
