@@ -19,7 +19,10 @@ from policy_dsl.diagnostics.full import render
 from policy_dsl.loading import load
 
 # The statements of a policy that have an effect here; the others are refused, never ignored.
-CARRIED_OUT = frozenset({"rank", "on call", "yield", "promote", "limit pinned"})
+CARRIED_OUT = frozenset({
+    "rank", "on call", "on call at arrival", "while paused", "yield", "promote",
+    "limit pinned", "limit host", "limit swapping", "limit swapping ... by",
+})  # fmt: skip
 
 logger = logging.getLogger("lamps")
 

@@ -8,7 +8,6 @@ costs that decision only, is counted, and the built-in answer stands (arrival or
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,25 +15,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from engine_adapter.runtime.calls import USER, Calls, Hold, Paused
+from engine_adapter.runtime.calls import USER, Calls
 from engine_adapter.runtime.costs import CostModel, StepSample
+from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.engine import Engine, snapshot
 from engine_adapter.runtime.hints import parse
+from engine_adapter.runtime.keeping import Hold
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.runtime.steady import SteadyTable
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place, WaitingTable
 from engine_adapter.runtime.turn import CallState, Turn, reader_of
-from policy_dsl.compiled import CompiledPolicy, Verdict
-from policy_dsl.types import Handling
+from policy_dsl.compiled import CompiledPolicy
 
-logger = logging.getLogger("lamps")
-
-# Whatever the policy says, pins never take more than this share of the KV memory.
-MAX_PINNED_SHARE = 0.9
 _OF_THE_CACHE = frozenset({"request.cached", "request.uncached"})
-_DISCARD = Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +77,11 @@ class Runtime:
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
         self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
-        self.calls = Calls(engine, self._begin_call, self._decide, self._yield_keys, self._pin_changed, self.counters)
+        self.deciding = Deciding(policy, engine, self.engine_now, lambda: self.step, self.counters)
+        self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
         self.table = SteadyTable(policy.batch, policy.scalar.rank) if policy.steady else WaitingTable(policy.batch)
         self.step = 0
         self._read_row = reader_of(policy.rank_keys, policy.scalar.hint)
-        self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
-        self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
         everything = frozenset().union(policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
         self.reads_cached = engine.facts.can_preserve and not _OF_THE_CACHE.isdisjoint(everything | policy.admit_keys)
@@ -106,7 +100,8 @@ class Runtime:
             arrival.session_id or hints.session_id, hints.tenant, arrival.hashes, now, arrival.tokens
         )
         prompt_tokens = len(arrival.tokens)
-        call, pinned_tokens = self.calls.returned(session.key, now)
+        back = self.calls.returned(session.key, now)
+        call, pinned_tokens = back.call, min(back.pinned_tokens, prompt_tokens)
         if call is not None:
             response_tokens = max(prompt_tokens - call.context_tokens, 0)
             self.predictor.learn_call(session, call.tool, now - call.since, response_tokens)
@@ -124,12 +119,13 @@ class Runtime:
             label=hints.turn,
             priority=arrival.priority,
             context_tokens=prompt_tokens,
-            cached_tokens=max(arrival.cached_tokens, min(pinned_tokens, prompt_tokens)),
-            pinned_tokens=min(pinned_tokens, prompt_tokens),
+            cached_tokens=max(arrival.cached_tokens, pinned_tokens, min(back.copied_tokens, prompt_tokens)),
+            pinned_tokens=pinned_tokens,
         )
         self.turns[arrival.id] = turn
-        if turn.pinned_tokens:
+        if pinned_tokens or back.copied_tokens:
             self._pinned_turns[session.key] = turn
+        self.deciding.foresee(turn)
         self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
         return turn
 
@@ -173,7 +169,7 @@ class Runtime:
             engine = {} if self.policy.steady else self.engine_now()
             found = self.table.first(count, engine, self.engine.clock(), self.step)
         except Exception:
-            self._fault("rank")
+            self.deciding.fault("rank")
             return self.table.by_arrival(count)
         self.counters["faults.rank"] += self.table.nans
         self.table.nans = 0
@@ -185,10 +181,7 @@ class Runtime:
         for request_id, cached in cached_tokens.items():
             turn = self.turns[request_id]
             turn.running_since = now
-            pin = self.calls.ledger.get(turn.session.key)
-            if pin is not None:
-                self.counters["pins.tokens_reused"] += min(cached, pin.tokens)
-                self.calls.admitted(turn.session.key)
+            self.calls.admitted(turn, cached)
 
     def preempted(self, request_id: str, context_tokens: int) -> None:
         """A running request lost its KV and waits again."""
@@ -235,7 +228,7 @@ class Runtime:
         try:
             return self.table.places(count, self.engine_now(), self.engine.clock(), self.step)
         except Exception:
-            self._fault("rank")
+            self.deciding.fault("rank")
             return []
 
     def close(self) -> None:
@@ -251,8 +244,7 @@ class Runtime:
         self.step += 1
         self._snapshot = None
         now = self.engine.clock()
-        if self.calls.ledger:
-            self.calls.expire(now)
+        self.calls.new_step(now, self.step)
         for session in self.sessions.expire(now):
             self.calls.forget(session.key)
             self.predictor.learn_loss(session.last_tool or USER)
@@ -268,6 +260,8 @@ class Runtime:
                 self.engine.clock(),
                 len(self.calls.paused),
                 self.calls.ledger.tokens,
+                self.calls.copies.free_tokens,
+                self.calls.copies.total_tokens,
             )
             if self.costs.epoch != self._epoch:
                 self._epoch = self.costs.epoch
@@ -289,47 +283,7 @@ class Runtime:
         if turn.id in self.table:
             self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
 
-    # --- decisions -----------------------------------------------------------------------------
-
-    def _decide(self, turn: Turn) -> Verdict:
-        """Ask `on call`. A failing rule: discard, counted."""
-        assert turn.call is not None
-        keys = self.policy.call_engine_keys
-        engine = dict(self.engine_now()) if keys else {}
-        if "allow.preserve" in keys:
-            turn.call.held_by = self._no_room(turn.call.context_tokens, engine)
-            engine["allow.preserve"] = self.engine.facts.can_preserve and not turn.call.held_by
-        try:
-            row = self._read_call(turn, self.engine.clock(), self.step)
-            verdict = self.policy.scalar.on_call(row, engine)
-            turn.call.decided = {**row, **{key: engine[key] for key in keys}}
-        except Exception:
-            self._fault("on call")
-            return _DISCARD
-        self.counters["faults.on call"] += any(math.isnan(cost) for _, cost, _ in verdict.costs)
-        return verdict
-
-    def _yield_keys(self, paused: Paused) -> tuple[float, ...] | None:
-        """Ask `yield` about a paused session; None: the policy doesn't say. A failing rule: the same, counted."""
-        if not self.policy.states("yield"):
-            return None
-        row = dict(self._read_paused(paused.turn, self.engine.clock(), self.step))
-        row["call.handling"] = float(paused.handling)
-        try:
-            keys = self.policy.scalar.yield_keys(row, self.engine_now())
-        except Exception:
-            self._fault("yield")
-            return None
-        self.counters["faults.yield"] += any(math.isnan(key) for key in keys)
-        return keys
-
-    def _no_room(self, tokens: int, engine: Mapping[str, float | bool]) -> str:
-        """What keeps *tokens* more from being pinned: "limit pinned", "kv" (the core's own bound), or ""."""
-        pinned = self.calls.ledger.tokens + tokens
-        limit = self.policy.scalar.limit("pinned", engine)
-        if limit is not None and pinned > limit:
-            return "limit pinned"
-        return "kv" if pinned > MAX_PINNED_SHARE * self.engine.facts.kv_total_tokens else ""
+    # --- inside --------------------------------------------------------------------------------
 
     def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
         """What is known of a call that starts now: of several, the tool expected to take longest."""
@@ -353,8 +307,3 @@ class Runtime:
             turn.service_s += served_s
             turn.session.service_s += served_s
             turn.running_since = None
-
-    def _fault(self, rule: str) -> None:
-        self.counters[f"faults.{rule}"] += 1
-        if self.counters[f"faults.{rule}"] == 1:
-            logger.exception("policy %s: `%s` failed; the built-in answer stands", self.policy.name, rule)

@@ -51,7 +51,7 @@ class Engine:
     """The engine as the runtime sees it.
 
     *load* is asked at most once a step and at calls; *release* gives back the extra references of *Held* blocks.
-    *host*: what moves KV to host memory; None where nothing can (`facts.can_swap` says the same).
+    *host*: what moves KV to host memory; None where nothing can, as `facts.can_swap` says.
     """
 
     facts: EngineFacts
@@ -62,7 +62,15 @@ class Engine:
 
 
 def snapshot(
-    facts: EngineFacts, load: EngineLoad, costs: Costs, step_time_s: float, now: float, paused: int, pinned_tokens: int
+    facts: EngineFacts,
+    load: EngineLoad,
+    costs: Costs,
+    step_time_s: float,
+    now: float,
+    paused: int,
+    pinned_tokens: int,
+    host_free_tokens: int = 0,
+    host_total_tokens: int = 0,
 ) -> Mapping[str, float | bool]:
     """The engine-level signals of one step. Those that nothing here knows have the catalogue's default."""
     return {
@@ -80,6 +88,9 @@ def snapshot(
         "engine.token_bytes": facts.token_bytes,
         "engine.chunk": float(facts.chunk_tokens),
         "engine.can_swap": facts.can_swap,
+        "engine.host_free": float(host_free_tokens),
+        "engine.host_total": float(host_total_tokens),
+        "engine.hidden_swap": step_time_s / costs.swap_s_per_tok if facts.can_swap else 0.0,
         "cost.prefill": costs.prefill_s_per_tok,
         "cost.prefill_context": costs.prefill_context_s_per_tok2,
         "cost.decode": costs.decode_s_per_tok,

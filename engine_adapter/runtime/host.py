@@ -15,15 +15,17 @@ bytes move is the binding's (`HostMemory`). In order:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine_adapter.runtime.ledger import Ledger, Pin
 
 # A copy lasts as long as its session is remembered (sessions.EXPIRY_S): host memory is not what an engine stalls for.
 MAX_COPY_S = 3600.0
+_ALL = 2**62  # blocks
 
 Blocks = tuple[Any, ...]
 
@@ -66,86 +68,90 @@ class _Storing:
 class Copies:
     """The copies of one engine in host memory, whole and under way, and how much may be moved in this step.
 
-    *block_tokens*: tokens of one block. Without a port nothing is ever taken.
+    *block_tokens*: tokens of one block. *limit*: the policy's bound by name, in tokens; None where it has none. Without
+    a port nothing is ever taken.
     """
 
-    def __init__(self, port: HostMemory | None, block_tokens: int, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        port: HostMemory | None,
+        block_tokens: int,
+        limit: Callable[[str], float | None],
+        counters: Counter[str],
+    ) -> None:
         self.ledger = Ledger(MAX_COPY_S)
+        self.total_tokens = 0 if port is None else port.total_tokens
         self._port = port
         self._block_tokens = block_tokens
+        self._limit = limit
         self._counters = counters
         self._storing: dict[str, _Storing] = {}
         self._foreseen: set[str] = set()  # sessions whose turn is copied while it runs
-        self._budget = 0  # tokens that may still be moved in this step
+        self._moved = 0.0  # tokens moved in this step, and what of the last one was over its share
 
     @property
     def free_tokens(self) -> int:
         """What host memory can still take."""
-        return 0 if self._port is None else max(self._port.total_tokens - self.ledger.tokens, 0)
+        return max(self.total_tokens - self.ledger.tokens, 0)
 
-    @property
-    def total_tokens(self) -> int:
-        return 0 if self._port is None else self._port.total_tokens
+    def __bool__(self) -> bool:
+        """Whether there is a copy, or one foreseen."""
+        return bool(self.ledger) or bool(self._foreseen)
 
     def __contains__(self, session: str) -> bool:
-        """Whether the session has a copy, whole or under way."""
-        return session in self.ledger
+        """Whether the session has a copy of its last turn, whole or under way."""
+        return session in self.ledger and session not in self._foreseen
 
     def under_way(self, session: str) -> bool:
         """Whether its copy isn't whole yet: its blocks must stay on the device."""
         return session in self._storing
 
+    # --- before and while it is made
+
     def foresee(self, request_id: str, session: str) -> None:
-        """A turn begins whose call will probably be swapped."""
-        if self._port is not None and session not in self._foreseen:
+        """A turn begins whose call will probably be swapped. A copy that there is, is kept for it."""
+        if self._port is not None:
             self._foreseen.add(session)
             self._counters["swap.foreseen"] += 1
             self._port.foresee(request_id, session)
 
+    def has_room(self, session: str, tokens: int) -> bool:
+        """Whether a copy of *tokens* can be begun in this step."""
+        others = self.ledger.tokens - self.ledger.tokens_of(session)
+        limit = self._limit("host")
+        most = self.total_tokens if limit is None else min(limit, self.total_tokens)
+        return others + tokens <= most and self._budget_blocks() > 0
+
     def begin(self, copy: Pin, request_id: str) -> bool:
-        """Copy the blocks of *copy*, as far as this step's budget goes at first; False when it can't be begun now."""
-        if self._port is None or copy.tokens > self.free_tokens or self._budget < self._block_tokens:
+        """Copy the blocks of *copy*, as far as this step's share goes at first; False when it can't be begun now."""
+        if self._port is None or not copy.blocks or not self.has_room(copy.session, copy.tokens):
             return False
         storing = _Storing(request_id, copy.blocks)
+        if not self._send(copy.session, storing):
+            return False
+        self.ledger.take(copy.session)  # of the turn before, kept since this one's was foreseen
         self.ledger.add(copy)
         self._storing[copy.session] = storing
-        if not self._send(copy.session, storing):
-            self.ledger.take(copy.session)
-            del self._storing[copy.session]
-            return False
         self._foreseen.discard(copy.session)
         self._counters["swap.begun"] += 1
         return True
 
-    def new_step(self, budget_tokens: float) -> list[str]:
-        """So much may be moved in the step that begins; copies under way come first. Returns those refused now."""
-        self._budget = int(min(budget_tokens, float(2**62)))
+    def new_step(self) -> list[str]:
+        """The copies under way go on with this step's share, oldest first; returns those that the port refuses."""
+        if self._moved:
+            limit = self._limit("swapping")
+            self._moved = 0.0 if limit is None else max(self._moved - max(limit, 0.0), 0.0)
         refused = []
         for session, storing in list(self._storing.items()):
-            if self._budget < self._block_tokens:
-                break
-            if storing.sent < len(storing.blocks) and not self._send(session, storing):
-                refused.append(session)
+            if storing.sent < len(storing.blocks):
+                if not self._budget_blocks():
+                    break
+                if not self._send(session, storing):
+                    refused.append(session)
         return refused
 
-    @property
-    def budget_tokens(self) -> int:
-        """What may still be moved in this step."""
-        return self._budget
-
-    def _send(self, session: str, storing: _Storing) -> bool:
-        assert self._port is not None
-        count = min(self._budget // self._block_tokens, len(storing.blocks) - storing.sent)
-        if not self._port.store(session, storing.request_id, storing.blocks[storing.sent : storing.sent + count]):
-            self._counters["swap.refused"] += 1
-            return False
-        storing.sent += count
-        self._budget -= count * self._block_tokens
-        self._counters["swap.tokens_out"] += count * self._block_tokens
-        return True
-
     def stored(self, session: str, blocks: int) -> bool:
-        """The port has copied so many more blocks; whether the copy is whole now, for the first time."""
+        """The port has copied so many more blocks; whether that makes the copy whole."""
         storing = self._storing.get(session)
         if storing is None:
             return False
@@ -154,6 +160,29 @@ class Copies:
             return False
         del self._storing[session]
         return True
+
+    def _budget_blocks(self) -> int:
+        """Blocks that may still be moved in this step. Only whole blocks move: what the last one of a step has of the
+        next step's share is taken off that."""
+        limit = self._limit("swapping")
+        if limit is None or limit == math.inf:
+            return _ALL
+        return max(math.ceil((limit - self._moved) / self._block_tokens), 0)
+
+    def _send(self, session: str, storing: _Storing) -> bool:
+        assert self._port is not None
+        while storing.sent < len(storing.blocks) and (budget := self._budget_blocks()):
+            part = storing.blocks[storing.sent : storing.sent + budget]
+            moved = self._port.store(session, storing.request_id, part)
+            if moved is None:
+                self._counters["swap.refused"] += 1
+                return False
+            storing.sent += len(part)
+            self._moved += moved * self._block_tokens
+            self._counters["swap.tokens_out"] += moved * self._block_tokens
+        return True
+
+    # --- its end
 
     def drop(self, session: str, why: str) -> bool:
         """The copy, or what is foreseen of one, isn't wanted any more; whether there was a copy."""
@@ -166,12 +195,21 @@ class Copies:
         self._foreseen.discard(session)
         return copy is not None
 
+    def keep_until(self, session: str, until: float) -> None:
+        """The copy of *session* ends at another instant."""
+        copy = self.ledger.get(session)
+        assert copy is not None
+        if copy.until != until:
+            self.ledger.take(session)
+            self.ledger.add(replace(copy, until=until))
+
     def lost(self, session: str) -> None:
         """The port doesn't have the session's copy any more."""
         if self.ledger.take(session) is not None:
             self._counters["copies.lost"] += 1
         self._storing.pop(session, None)
 
-    def __iter__(self) -> Iterator[str]:
-        """Sessions with a copy, or with one foreseen."""
-        return iter([*(pin.session for pin in self.ledger), *(s for s in self._foreseen if s not in self.ledger)])
+    def clear(self) -> None:
+        """Drop all."""
+        for session in [*(copy.session for copy in self.ledger), *self._foreseen]:
+            self.drop(session, "dropped")

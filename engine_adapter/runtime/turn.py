@@ -15,6 +15,7 @@ from engine_adapter.runtime.predictor import Forecast
 from engine_adapter.runtime.sessions import Session
 from policy_dsl.catalogue import Signal, signal_of
 from policy_dsl.prediction import Dist
+from policy_dsl.verdict import Verdict
 
 Value = float | bool | str
 
@@ -46,6 +47,9 @@ class Turn:
     waiting_since: float | None = None
     waiting_since_step: int = 0
     promoted: bool = False
+    # What `on call at arrival` said of its call, and the values it read; None where the policy decides at the call.
+    foreseen: Verdict | None = None
+    decided: Mapping[str, Value] | None = None
     # The call this turn ended in; None before.
     call: CallState | None = field(default=None)
     _forecast: Forecast | None = field(default=None)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine_adapter.runtime.calls import Paused
+from engine_adapter.runtime.keeping import Paused
 from engine_adapter.runtime.ledger import Pin
 from engine_adapter.runtime.state import Holding, state
 from engine_adapter.workload.record import Decision, Record, Recording, Step, What
@@ -40,7 +40,7 @@ class Recorder:
         self._state, self._state_at = "", -1.0
         engine.recorder = self
         if engine.lamps is not None:
-            engine.lamps.calls.witness = self
+            engine.lamps.calls.keeping.witness = self
             if wanted.moment is not None:
                 self._watch_ranking()
 

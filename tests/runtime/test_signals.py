@@ -133,13 +133,10 @@ def test_declared_hints_are_checked_like_the_others() -> None:
 # --- statements that are carried out, or refused
 
 STATEMENTS = {
-    "on call at arrival": "on call at arrival preserve",
-    "while paused": "while paused every 1s again",
     "victim": "victim highest request.arrival",
     "admit": "admit when engine.running < 3",
     "class": "class rest { weight: 1 }",
     "limit running": "limit running <= 3",
-    "limit host": "limit host <= 80%",
     "limit pinned ... by": "limit pinned <= 80% by highest call.elapsed",
 }
 

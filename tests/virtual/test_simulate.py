@@ -135,7 +135,7 @@ def test_an_engine_that_would_wait_forever_ends_the_run_with_the_reason(
     (tmp_path / "keep.lamps").write_text(KEEP_ALL)
     # Without the core's guarantees nothing yields, and no pin ends before the run is given up.
     monkeypatch.setattr(LampsScheduler, "_reason_to_yield", lambda self, request: None)
-    monkeypatch.setattr("engine_adapter.runtime.calls.MAX_PIN_S", 1e6)
+    monkeypatch.setattr("engine_adapter.runtime.keeping.MAX_PIN_S", 1e6)
     monkeypatch.setattr("engine_adapter.runtime.ledger.MAX_HOLD_S", 1e6)
     monkeypatch.setattr("engine_adapter.virtual.driver.STALLED_S", 30.0)
     sessions = tuple(session(f"s{n}", (690, 20), (20, 5), gap_s=1e4) for n in range(10))

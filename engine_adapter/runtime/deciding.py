@@ -1,0 +1,167 @@
+"""Asks the policy about calls: what happens to a session's KV, again while the call runs, and who gives way.
+
+Nothing here raises: a rule that fails costs that decision only, is counted, and the built-in answer stands (discard;
+what is in force stays in force; the longest expected wait gives way).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine_adapter.runtime.engine import Engine
+from engine_adapter.runtime.turn import Turn, Value, reader_of
+from policy_dsl.compiled import CompiledPolicy, Verdict
+from policy_dsl.types import Handling
+
+logger = logging.getLogger("lamps")
+
+Snapshot = Mapping[str, float | bool]
+# What `on call` reads of the engine where it may answer something else than discard.
+_GRANTS = ("allow.preserve", "allow.swap")
+DISCARD = Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """Which handlings can be carried out for one session now. *held_by*: what keeps it from being preserved, or ""."""
+
+    preserve: bool
+    swap: bool
+    held_by: str = ""
+
+
+class Deciding:
+    """The rules of one policy about calls. *engine_now*: the snapshot that decisions read; *step*: the present one."""
+
+    def __init__(
+        self,
+        policy: CompiledPolicy,
+        engine: Engine,
+        engine_now: Callable[[], Snapshot],
+        step: Callable[[], int],
+        counters: Counter[str],
+    ) -> None:
+        self.policy = policy
+        self._engine = engine
+        self._engine_now = engine_now
+        self._step = step
+        self._counters = counters
+        self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
+        self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
+        self._read_row = reader_of(policy.row_keys, policy.scalar.hint)
+
+    def foresee(self, turn: Turn) -> None:
+        """A turn arrives: where the policy says `on call at arrival`, its call is decided now."""
+        if self.policy.on_call_at_arrival:
+            turn.foreseen, turn.decided = self._on_call(turn, self._engine_read())
+
+    def on_call(self, turn: Turn, possible: Callable[[], Possible]) -> Verdict:
+        """What happens to the KV of a turn that has ended in a call; decided at arrival where the policy says so."""
+        assert turn.call is not None
+        if self.policy.call_engine_keys.isdisjoint(_GRANTS):
+            verdict, turn.call.decided = self._on_call(turn, self._engine_read())
+            return verdict
+        can = possible()
+        turn.call.held_by = can.held_by
+        if turn.foreseen is not None:
+            turn.call.decided = turn.decided
+            return turn.foreseen
+        engine = {**self._engine_now(), "allow.preserve": can.preserve}
+        verdict, turn.call.decided = self._on_call(turn, engine)
+        # Whether a later part (`preserve for 30s then swap`) has room is seen when its time has come.
+        if verdict.holds[0][0] is Handling.SWAP and not can.swap:
+            verdict, turn.call.decided = self._on_call(turn, {**engine, "allow.swap": False})
+        return verdict
+
+    def _engine_read(self) -> Snapshot:
+        """The snapshot, where `on call` reads it: one is made for those who ask."""
+        return self._engine_now() if self.policy.call_engine_keys else {}
+
+    def _on_call(self, turn: Turn, engine: Snapshot) -> tuple[Verdict, Mapping[str, Value] | None]:
+        """The answer, and the values it was made from; None where the rule failed."""
+        try:
+            row = self._read_call(turn, self._engine.clock(), self._step())
+            verdict = self.policy.scalar.on_call(row, engine)
+        except Exception:
+            self.fault("on call")
+            return DISCARD, None
+        self._count_nan("on call", verdict)
+        return verdict, {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
+
+    def foreseen(self, turn: Turn) -> Handling:
+        """What `on call` would answer now of a turn that waits or runs; NONE where no call is likely or it fails."""
+        if turn.foreseen is not None:
+            return turn.foreseen.holds[0][0] if turn.forecast.chance >= 0.5 else Handling.NONE
+        try:
+            row = self._read_row(turn, self._engine.clock(), self._step())
+            return self.policy.scalar.handling(row, self._engine_now())
+        except Exception:
+            self.fault("on call")
+            return Handling.NONE
+
+    def while_paused(self, turn: Turn, in_force: Handling, can: Possible) -> Verdict | None:
+        """What `while paused` says of a session whose call runs; None on a fault: what is in force stays."""
+        engine = {**self._engine_now(), "allow.preserve": can.preserve, "allow.swap": can.swap}
+        try:
+            verdict = self.policy.scalar.paused(self._paused_row(turn, in_force), engine)
+        except Exception:
+            self.fault("while paused")
+            return None
+        self._count_nan("while paused", verdict)
+        return verdict
+
+    def yield_keys(self, turn: Turn, in_force: Handling) -> tuple[float, ...] | None:
+        """By what a paused session gives way, lowest first; None: the policy doesn't say, or the rule fails."""
+        if not self.policy.states("yield"):
+            return None
+        try:
+            keys = self.policy.scalar.yield_keys(self._paused_row(turn, in_force), self._engine_now())
+        except Exception:
+            self.fault("yield")
+            return None
+        self._counters["faults.yield"] += any(math.isnan(key) for key in keys)
+        return keys
+
+    def limit(self, name: str) -> float | None:
+        """The bound of *name*, in its unit; None where the policy has none. A failing rule: 0, counted."""
+        if name not in self.policy.scalar.limits:
+            return None
+        try:
+            return self.policy.scalar.limit(name, self._engine_now())
+        except Exception:
+            self.fault(f"limit {name}")
+            return 0.0
+
+    def share_keys(self, name: str, turn: Turn, in_force: Handling) -> tuple[float, ...]:
+        """By what a paused session gets of limit *name*, lowest first; empty: in the order of asking."""
+        if not self.policy.states(f"limit {name} ... by"):
+            return ()
+        try:
+            return self.policy.scalar.limit_by(name, self._paused_row(turn, in_force), self._engine_now())
+        except Exception:
+            self.fault(f"limit {name}")
+            return ()
+
+    def fault(self, rule: str) -> None:
+        """A rule has failed: counted, and the first time logged. To be called where it is handled."""
+        self._counters[f"faults.{rule}"] += 1
+        if self._counters[f"faults.{rule}"] == 1:
+            logger.exception("policy %s: `%s` failed; the built-in answer stands", self.policy.name, rule)
+
+    def _paused_row(self, turn: Turn, in_force: Handling) -> dict[str, Value]:
+        row: dict[str, Any] = dict(self._read_paused(turn, self._engine.clock(), self._step()))
+        row["call.handling"] = float(in_force)
+        return row
+
+    def _count_nan(self, rule: str, verdict: Verdict) -> None:
+        self._counters[f"faults.{rule}"] += any(math.isnan(cost) for _, cost, _ in verdict.costs)
+
+
+def comparable(keys: tuple[float, ...]) -> tuple[tuple[bool, float], ...]:
+    """*keys* with what is not a number after all numbers."""
+    return tuple((True, 0.0) if math.isnan(key) else (False, float(key)) for key in keys)
