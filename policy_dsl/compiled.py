@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from policy_dsl.verdict import Verdict
 
 if TYPE_CHECKING:
     from policy_dsl.codegen.batch import BatchRules
+    from policy_dsl.terms import Terms
 
 __all__ = ["CompiledPolicy", "ParamError", "ScalarRules", "TextTable", "Verdict", "compile_policy"]
 
@@ -99,6 +101,16 @@ class CompiledPolicy:
         """The policy as one file that means the same: what it takes over written out, without tests and comments."""
         return f"lamps 1\n{self._policy.flat or self._source.text}\n"
 
+    @property
+    def source_text(self) -> str:
+        """The file as it was given; lines of verdicts refer to it."""
+        return self._source.text
+
+    def line_of(self, rule: str) -> int:
+        """Where the file states *rule* ("rank", "on call"); 0 where it doesn't, or another file does."""
+        span = self._policy.stated.get(rule)
+        return span.line if span is not None and span.source.path == self.path else 0
+
     def with_params(self, params: Mapping[str, float]) -> CompiledPolicy:
         """The same policy with *params* changed, the others as they are now. Raises `ParamError`."""
         return compile_policy(self._policy, self._source, {**self.params, **params}, self._texts)
@@ -107,6 +119,15 @@ class CompiledPolicy:
     def scalar(self) -> ScalarRules:
         """Answers for one request at a time."""
         return ScalarRules(self._rules, Places(self._source, self._policy.stated), self.hint_infos, self.classes)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What the keys of the rank are made of, for people."""
+        from policy_dsl.terms import terms_of
+
+        policy = self._policy
+        plain = replace(policy, rank=tuple(replace(key, highest=False) for key in policy.rank))
+        return terms_of(policy.stated.get("rank"), settle(plain, self.params).rank, Places(self._source))
 
     @cached_property
     def batch(self) -> BatchRules:

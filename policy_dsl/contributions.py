@@ -14,7 +14,7 @@ from policy_dsl import ir, nodes
 from policy_dsl.elaborate import Elaborator
 from policy_dsl.interpret import evaluate
 from policy_dsl.scope import Definition, Env
-from policy_dsl.types import Kind
+from policy_dsl.types import Kind, Type
 
 Value = float | bool | str
 Values = Mapping[str, Value]
@@ -175,15 +175,25 @@ def failing(condition: Part) -> tuple[Part, ...]:
 
 def written(syntax: nodes.Syntax) -> str:
     """*syntax* as it stands in the file, on one line and without comments."""
-    lines = (line.partition("#")[0] if '"' not in line else line for line in syntax.span.text.splitlines())
+    return written_out(syntax.span.text)
+
+
+def written_out(text: str) -> str:
+    """*text* of a policy on one line and without comments."""
+    lines = (line.partition("#")[0] if '"' not in line else line for line in text.splitlines())
     return " ".join(" ".join(lines).split())
 
 
 def unit_of(node: ir.Node) -> str:
-    match node.type.kind:
+    return unit_of_type(node.type)
+
+
+def unit_of_type(given: Type) -> str:
+    """As people read it; "" for plain numbers and what is none."""
+    match given.kind:
         case Kind.QUANTITY:
-            return "" if str(node.type) == "number" else str(node.type)
+            return "" if str(given) == "number" else str(given)
         case Kind.INSTANT | Kind.HANDLING:
-            return str(node.type.kind.value)
+            return str(given.kind.value)
         case _:
             return ""

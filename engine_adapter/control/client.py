@@ -1,9 +1,14 @@
-"""Asks a server for its status and its live rows over HTTP, and says in one sentence why there is no answer."""
+"""Asks a server for its status and its live rows over HTTP, and says in one sentence why there is no answer.
+
+`stream_status` goes on asking: by server-sent events where the server has them, else by polling.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +21,9 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_VARIABLES = ("LAMPS_API_KEY", "VLLM_API_KEY")
 STATUS_PATH = "/lamps/status"
 STATE_PATH = "/lamps/state"
+EVENTS_PATH = "/lamps/events"
+# A server that has sent nothing for so long beyond what was asked for is taken for lost.
+SILENCE_S = 10.0
 
 
 class Unreachable(Exception):
@@ -24,6 +32,10 @@ class Unreachable(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class NotLamps(Unreachable):
+    """Something answers that isn't scheduled by lamps: plain vLLM, perhaps."""
 
 
 def base_url(url: str) -> str:
@@ -65,10 +77,63 @@ class _States(msgspec.Struct):
 
 def _fetched(url: str, path: str, query: Mapping[str, list[str]], key: str | None, timeout_s: float) -> str:
     base = base_url(url)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with _told(url, timeout_s):
+        answer = httpx.get(base + path, params=dict(query), headers=_headers(key), timeout=timeout_s)
+    _check(answer, base, key)
+    return answer.text
+
+
+def stream_status(url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50) -> Iterator[Status | str]:
+    """The status of the server at *url* every *every_s* seconds, until it is lost; *rows* of a kind are listed.
+
+    A string is a sentence of the server's about why it has no status now. Raises `Unreachable` when the connection
+    can't be had or breaks.
+    """
+    base = base_url(url)
+    asked = {"every": str(every_s), "rows": str(rows)}
+    with (
+        _told(url, SILENCE_S + every_s),
+        httpx.stream(
+            "GET", base + EVENTS_PATH, params=asked, headers=_headers(key), timeout=SILENCE_S + every_s
+        ) as answer,
+    ):
+        if answer.status_code != HTTPStatus.NOT_FOUND:
+            if answer.status_code != HTTPStatus.OK:
+                answer.read()
+            _check(answer, base, key)
+            yield from _events(answer, base)
+            raise Unreachable(f"{base} closed the connection", "it may be restarting")
+    while True:  # a lamps server of before there were events, or no lamps server: the first question tells
+        yield fetch_status(url, key)
+        time.sleep(every_s)
+
+
+def _events(answer: httpx.Response, base: str) -> Iterator[Status | str]:
+    trouble = False
+    for line in answer.iter_lines():
+        field, _, value = line.partition(": ")
+        match field:
+            case "event":
+                trouble = value == "trouble"
+            case "data" if trouble:
+                yield value
+            case "data":
+                yield _parsed(value, base)
+            case "":
+                trouble = False
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@contextmanager
+def _told(url: str, timeout_s: float) -> Iterator[None]:
+    """Turns what httpx raises into `Unreachable`."""
+    base = base_url(url)
     try:
-        answer = httpx.get(base + path, params=dict(query), headers=headers, timeout=timeout_s)
-    except httpx.InvalidURL as problem:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as problem:
         raise Unreachable(f"{url} is not a URL: {problem}") from problem
     except httpx.TimeoutException as problem:
         raise Unreachable(
@@ -76,25 +141,32 @@ def _fetched(url: str, path: str, query: Mapping[str, list[str]], key: str | Non
         ) from problem
     except httpx.HTTPError as problem:
         raise Unreachable(f"nothing answers at {base} ({problem})", "start a server with `lamps serve`") from problem
+
+
+def _check(answer: httpx.Response, base: str, key: str | None) -> None:
+    """Raises `Unreachable` unless *answer* is one."""
     match answer.status_code:
         case HTTPStatus.OK:
-            return answer.text
+            return
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             wrong = "the API key is wrong" if key else "the server asks for an API key"
             raise Unreachable(f"{base}: {wrong}", "give it with --api-key or LAMPS_API_KEY")
         case HTTPStatus.NOT_FOUND:
-            raise Unreachable(f"{base} answers, but it is not scheduled by lamps", "`lamps serve` starts one that is")
+            raise NotLamps(f"{base} answers, but it is not scheduled by lamps", "`lamps serve` starts one that is")
         case code:
             raise Unreachable(f"{base} answered with status {code}: {_message(answer)}")
 
 
 def fetch_status(url: str = DEFAULT_URL, key: str | None = None, timeout_s: float = 10.0) -> Status:
     """The status of the server at *url*. Raises `Unreachable`."""
-    text = fetch_status_text(url, key, timeout_s)
+    return _parsed(fetch_status_text(url, key, timeout_s), base_url(url))
+
+
+def _parsed(text: str, base: str) -> Status:
     try:
         return parse_status(text)
     except FrameError as problem:
-        raise Unreachable(f"{base_url(url)}: {problem}") from problem
+        raise Unreachable(f"{base}: {problem}") from problem
 
 
 def _message(answer: httpx.Response) -> str:

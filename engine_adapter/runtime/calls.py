@@ -133,6 +133,7 @@ class Calls:
         paused = self.paused[key] = Paused(turn, Handling.DISCARD, ())
         self.keeping.carry_out(paused, verdict.holds, hold, now)
         self._counters[f"decisions.{paused.handling.word}"] += 1
+        self._deciding.watch.decided(turn, now, verdict)
         if self.keeping.witness is not None:
             self.keeping.witness.handled(paused)
         if paused.handling is not Handling.DISCARD:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from engine_adapter.runtime.calls import USER, Calls
@@ -27,6 +28,7 @@ from engine_adapter.runtime.steady import SteadyTable
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place, WaitingTable
 from engine_adapter.runtime.turn import CallState, Turn, reader_of
+from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy
 
 _OF_THE_CACHE = frozenset({"request.cached", "request.uncached"})
@@ -74,10 +76,11 @@ class Runtime:
         self.costs = costs
         self._store = store
         self.counters: Counter[str] = Counter()
+        self.watch = Watch()
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
         self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
-        self.deciding = Deciding(policy, engine, self.engine_now, lambda: self.step, self.counters)
+        self.deciding = Deciding(policy, engine, self.engine_now, lambda: self.step, self.counters, self.watch)
         self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
         self.table = SteadyTable(policy.batch, policy.scalar.rank) if policy.steady else WaitingTable(policy.batch)
         self.step = 0
@@ -105,6 +108,7 @@ class Runtime:
         if call is not None:
             response_tokens = max(prompt_tokens - call.context_tokens, 0)
             self.predictor.learn_call(session, call.tool, now - call.since, response_tokens)
+            self.watch.returned(call, now)
         self.sessions.begin_turn(session, now)
         self.predictor.begin_turn(session, prompt_tokens)
         turn = Turn(
@@ -165,12 +169,15 @@ class Runtime:
 
     def first(self, count: int) -> list[str]:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
+        began = perf_counter()
         try:
             engine = {} if self.policy.steady else self.engine_now()
             found = self.table.first(count, engine, self.engine.clock(), self.step)
         except Exception:
             self.deciding.fault("rank")
             return self.table.by_arrival(count)
+        finally:
+            self.watch.journal.asked("rank", began)
         self.counters["faults.rank"] += self.table.nans
         self.table.nans = 0
         return found
@@ -181,6 +188,7 @@ class Runtime:
         for request_id, cached in cached_tokens.items():
             turn = self.turns[request_id]
             turn.running_since = now
+            self.watch.admitted(turn, now, cached)
             self.calls.admitted(turn, cached)
 
     def preempted(self, request_id: str, context_tokens: int) -> None:
@@ -193,6 +201,7 @@ class Runtime:
         turn.forecast = self.predictor.remaining(turn.forecast, turn.generated_tokens)
         self._stop_service(turn)
         self.counters["preemptions"] += 1
+        self.watch.preempted(turn, self.engine.clock())
 
     def ended(self, ended: Ended, hold: Hold) -> None:
         """A request has finished or was aborted; *hold* keeps its blocks when the policy wants them."""
@@ -201,6 +210,7 @@ class Runtime:
             return
         turn.context_tokens = ended.context_tokens
         turn.generated_tokens = ended.output_tokens
+        self.watch.ended(turn, self.engine.clock(), ended.aborted)
         self._stop_service(turn)
         self._snapshot = None  # what this turn's call is judged by doesn't count the turn itself
         turn.session.waited_s += turn.waited_s
@@ -298,6 +308,7 @@ class Runtime:
         )
 
     def _learn_turn(self, turn: Turn, outcome: str) -> None:
+        self.watch.answered(turn)
         tool = turn.call.tool if turn.call is not None else USER
         self.predictor.learn_turn(turn.session, turn.hints, turn.generated_tokens, outcome == "call", tool)
 

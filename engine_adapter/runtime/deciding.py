@@ -11,10 +11,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.turn import Turn, Value, reader_of
+from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy, Verdict
 from policy_dsl.types import Handling
 
@@ -45,8 +47,10 @@ class Deciding:
         engine_now: Callable[[], Snapshot],
         step: Callable[[], int],
         counters: Counter[str],
+        watch: Watch,
     ) -> None:
         self.policy = policy
+        self.watch = watch
         self._engine = engine
         self._engine_now = engine_now
         self._step = step
@@ -84,12 +88,15 @@ class Deciding:
 
     def _on_call(self, turn: Turn, engine: Snapshot) -> tuple[Verdict, Mapping[str, Value] | None]:
         """The answer, and the values it was made from; None where the rule failed."""
+        began = perf_counter()
         try:
             row = self._read_call(turn, self._engine.clock(), self._step())
             verdict = self.policy.scalar.on_call(row, engine)
         except Exception:
             self.fault("on call")
             return DISCARD, None
+        finally:
+            self.watch.journal.asked("on call", began)
         self._count_nan("on call", verdict)
         return verdict, {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
 
@@ -104,14 +111,33 @@ class Deciding:
             self.fault("on call")
             return Handling.NONE
 
+    def asked_now(self, turn: Turn) -> Verdict | None:
+        """What `on call` would answer today about a paused session, for people; None where it fails."""
+        engine = {**self._engine_now(), "allow.preserve": self._engine.facts.can_preserve}
+        try:
+            return self.policy.scalar.on_call(self._read_call(turn, self._engine.clock(), self._step()), engine)
+        except Exception:
+            return None
+
+    def terms(self, turn: Turn) -> tuple[float, ...]:
+        """The terms of a waiting request's rank, for people; none where the rank fails."""
+        try:
+            row = self._read_row(turn, self._engine.clock(), self._step())
+            return tuple(map(float, self.policy.terms.values(row, self._engine_now())))
+        except Exception:
+            return ()
+
     def while_paused(self, turn: Turn, in_force: Handling, can: Possible) -> Verdict | None:
         """What `while paused` says of a session whose call runs; None on a fault: what is in force stays."""
         engine = {**self._engine_now(), "allow.preserve": can.preserve, "allow.swap": can.swap}
+        began = perf_counter()
         try:
             verdict = self.policy.scalar.paused(self._paused_row(turn, in_force), engine)
         except Exception:
             self.fault("while paused")
             return None
+        finally:
+            self.watch.journal.asked("while paused", began)
         self._count_nan("while paused", verdict)
         return verdict
 
@@ -150,6 +176,7 @@ class Deciding:
     def fault(self, rule: str) -> None:
         """A rule has failed: counted, and the first time logged. To be called where it is handled."""
         self._counters[f"faults.{rule}"] += 1
+        self.watch.journal.use(rule).faults += 1
         if self._counters[f"faults.{rule}"] == 1:
             logger.exception("policy %s: `%s` failed; the built-in answer stands", self.policy.name, rule)
 

@@ -1,80 +1,231 @@
-"""The state of one engine as a status frame: what `lamps status` and the monitor show. No prompt text."""
+"""The state of one engine as a status frame: what `lamps status` and the monitor show. No prompt text.
+
+A frame is made between two steps of the engine, so it lists the first rows of each kind and counts the rest.
+"""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.keeping import Paused
+from engine_adapter.runtime.state import Holding
+from engine_adapter.runtime.table import Place
+from engine_adapter.runtime.watch import described
+from policy_dsl.contributions import unit_of_type
 
 VERSION = 1
-# Waiting requests listed one by one; the rest are counted.
+# Rows of a kind listed one by one; the rest are counted. What a frame of 50 waiting and 50 paused costs the engine:
+# benchmarks/top.py.
 LISTED = 50
+MOST_LISTED = 1000
+DECISIONS = 64
 
 
-def frame(runtime: Runtime, running: Sequence[str]) -> dict[str, Any]:
-    """A JSON-ready frame. *running*: ids in the engine's order."""
+@dataclass(frozen=True, slots=True)
+class RunningNow:
+    """A request in the batch, as the engine counts its tokens."""
+
+    id: str
+    context_tokens: int
+    generated_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What only the binding knows of its engine, now. *running*: in its order. *free_tokens*: KV memory that can be
+    allocated; *cached_tokens* of them have a prefix in them. *commands*: what the engine can be told.
+    """
+
+    running: Sequence[RunningNow]
+    holding: Holding
+    free_tokens: int
+    cached_tokens: int = 0
+    commands: tuple[str, ...] = ()
+
+
+def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
+    """A JSON-ready frame, but for infinite numbers. *rows*: how many of each kind are listed."""
+    rows = min(max(rows, 0), MOST_LISTED)
     now = runtime.engine.clock()
     engine = runtime.engine_now()
-    policy = runtime.policy
-    ledger = runtime.calls.ledger
+    ledger, watch = runtime.calls.ledger, runtime.watch
+    meter = watch.meter
+    total = runtime.engine.facts.kv_total_tokens
     return {
         "version": VERSION,
-        "policy": {
-            "name": policy.name,
-            "title": policy.title,
-            "revision": policy.revision,
-            "path": policy.path,
-            "params": dict(policy.params),
-        },
+        "at": now,
+        "step": runtime.step,
+        "policy": _policy(runtime),
         "engine": dict(engine),
-        "running": [_running(runtime, request_id) for request_id in running if request_id in runtime.turns],
-        "waiting": _waiting(runtime, now),
+        "running": [_running(runtime, one, now) for one in view.running[:rows] if one.id in runtime.turns],
+        "running_total": len(view.running),
+        "waiting": _waiting(runtime, view.holding, now, rows),
         "waiting_total": len(runtime.table),
-        "paused": [
-            {
-                "session": paused.turn.session.key,
-                "tool": paused.turn.call.tool if paused.turn.call is not None else "",
-                "handling": "provisional" if paused.provisional else paused.handling.word,
-                "tokens": ledger.tokens_of(key),
-                "age_s": now - paused.turn.call.since if paused.turn.call is not None else 0.0,
-                "expected_s": paused.turn.call.duration.mean if paused.turn.call is not None else None,
-            }
-            for key, paused in runtime.calls.paused.items()
-        ],
-        "pins": {
-            "count": len(ledger),
-            "tokens": ledger.tokens,
-            "share": ledger.tokens / runtime.engine.facts.kv_total_tokens,
+        "paused": _paused_rows(runtime, now, rows),
+        "paused_total": len(runtime.calls.paused),
+        "pins": {"count": len(ledger), "tokens": ledger.tokens, "share": ledger.tokens / total},
+        "memory": _memory(runtime, total, view),
+        "latency": {
+            "first_token": meter.first_token.quantiles(now),
+            "turn": meter.turn.quantiles(now),
+            "queue": meter.queue.quantiles(now),
         },
+        "flow": {
+            "prompt_tokens": meter.prompt_tokens,
+            "cached_tokens": meter.cached_tokens,
+            "generated_tokens": meter.generated_tokens + sum(one.generated_tokens for one in view.running),
+            "turns": meter.turns,
+        },
+        "rules": watch.journal.rows(),
+        "predictors": watch.calibrations.rows(),
+        "decisions": [entry.document() for entry in watch.journal.since(0, DECISIONS)],
+        "guard": _guard(runtime),
+        "capabilities": list(view.commands),
         "counters": dict(sorted(runtime.counters.items())),
     }
 
 
-def _running(runtime: Runtime, request_id: str) -> dict[str, Any]:
-    turn = runtime.turns[request_id]
+def _policy(runtime: Runtime) -> dict[str, Any]:
+    policy = runtime.policy
     return {
-        "id": request_id,
-        "session": turn.session.key,
-        "turn": turn.session.turn,
-        "context_tokens": turn.context_tokens,
-        "generated_tokens": turn.generated_tokens,
+        "name": policy.name,
+        "title": policy.title,
+        "revision": policy.revision,
+        "path": policy.path,
+        "text": policy.source_text,
+        "params": dict(policy.params),
+        "statements": list(policy.statements),
+        "ranges": {
+            info.name: {
+                "value": policy.params[info.name],
+                "low": info.low,
+                "high": info.high,
+                "unit": unit_of_type(info.type),
+            }
+            for info in policy.param_infos
+        },
+        "terms": [
+            {"text": t.text, "unit": t.unit, "key": t.key, "highest": t.highest, "negative": t.negative}
+            for t in policy.terms.terms
+        ],
     }
 
 
-def _waiting(runtime: Runtime, now: float) -> list[dict[str, Any]]:
-    rows = []
-    for number, place in enumerate(runtime.places(LISTED), 1):
+def _memory(runtime: Runtime, total: int, view: View) -> dict[str, int]:
+    free = view.free_tokens
+    held = min(runtime.calls.ledger.tokens, total - free)
+    cached = min(view.cached_tokens, free)
+    return {
+        "total": total,
+        "running": total - free - held,
+        "pinned": held,
+        "cached": cached,
+        "free": free - cached,
+        "host": runtime.calls.copies.ledger.tokens,
+    }
+
+
+def _guard(runtime: Runtime) -> dict[str, str]:
+    faults = {name.removeprefix("faults."): count for name, count in runtime.counters.items() if name[:7] == "faults."}
+    failing = [f"`{rule}` {count:,} times" for rule, count in sorted(faults.items()) if count]
+    if not failing:
+        return {"state": "ok", "reason": ""}
+    return {"state": "fallback", "reason": f"built-in answers stood in for {', '.join(failing)}"}
+
+
+def _running(runtime: Runtime, one: RunningNow, now: float) -> dict[str, Any]:
+    turn = runtime.turns[one.id]
+    return {
+        "id": one.id,
+        "session": turn.session.key,
+        "tenant": turn.session.tenant,
+        "turn": turn.session.turn,
+        "context_tokens": one.context_tokens,
+        "generated_tokens": one.generated_tokens,
+        "left_tokens": turn.forecast.output.remaining(float(one.generated_tokens)).mean,
+        "for_s": now - turn.running_since if turn.running_since is not None else 0.0,
+        "waited_s": turn.waited(now),
+        "preemptions": turn.preemptions,
+    }
+
+
+def _waiting(runtime: Runtime, holding: Holding, now: float, rows: int) -> list[dict[str, Any]]:
+    listed = []
+    ahead = ""
+    # Where the rank fails, those that wait are told in the order that stands in for it.
+    places = runtime.places(rows) or [Place(name, (), False) for name in runtime.table.by_arrival(rows)]
+    for number, place in enumerate(places, 1):
         turn = runtime.turns[place.id]
-        rows.append(
+        held_by = f"behind {ahead}" if ahead else holding.first
+        listed.append(
             {
                 "id": place.id,
                 "session": turn.session.key,
+                "tenant": turn.session.tenant,
+                "turn": turn.session.turn,
                 "place": number,
                 "rank": list(place.keys),
+                "terms": list(runtime.deciding.terms(turn)),
                 "promoted": place.promoted,
                 "waited_s": turn.waited(now),
                 "prompt_tokens": turn.prompt_tokens,
+                "held_by": "loading" if place.id in holding.loading else held_by,
+                "cached_tokens": turn.cached_tokens,
+                "pinned_tokens": turn.pinned_tokens,
+                "output_tokens": turn.forecast.output.mean,
+                "tool": turn.forecast.tool,
+                "chance": turn.forecast.chance,
+                "foreseen": runtime.deciding.foreseen(turn).word,
+                "preemptions": turn.preemptions,
             }
         )
-    return rows
+        ahead = place.id
+    return listed
+
+
+def _paused_rows(runtime: Runtime, now: float, rows: int) -> list[dict[str, Any]]:
+    """Those that hold most memory, then those whose call began last."""
+    ledger = runtime.calls.ledger
+    first = heapq.nsmallest(
+        rows,
+        runtime.calls.paused.items(),
+        key=lambda item: (-ledger.tokens_of(item[0]), -item[1].turn.call.since if item[1].turn.call else 0.0),
+    )
+    return [_paused(runtime, key, paused, now) for key, paused in first]
+
+
+def _paused(runtime: Runtime, key: str, paused: Paused, now: float) -> dict[str, Any]:
+    turn, call, pin = (
+        paused.turn,
+        paused.turn.call,
+        runtime.calls.ledger.get(key) or runtime.calls.copies.ledger.get(key),
+    )
+    costs = runtime.costs.costs
+    context = turn.context_tokens
+    row: dict[str, Any] = {
+        "session": key,
+        "handling": "provisional" if paused.provisional else paused.handling.word,
+        "tokens": 0 if pin is None else pin.tokens,
+        "context_tokens": context,
+        "held_token_s": 0.0 if pin is None else pin.tokens * (now - pin.since),
+        "redo_s": costs.prefill_s_per_tok * context + costs.prefill_context_s_per_tok2 * context * context / 2,
+        "until_s": None if pin is None else pin.until - now,
+        "lost": paused.lost,
+    }
+    if call is None:
+        return row
+    answer = runtime.deciding.asked_now(turn)
+    return row | {
+        "tool": call.tool,
+        "age_s": now - call.since,
+        "expected_s": call.duration.mean,
+        "p90_s": call.duration.stat("p90"),
+        "known": call.duration.known,
+        "now": "" if answer is None else described(answer),
+        "held_by": call.held_by,
+        "line": call.line,
+    }

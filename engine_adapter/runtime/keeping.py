@@ -215,6 +215,7 @@ class Keeping:
         """What is in force may be another handling than *before*."""
         if paused.handling is not before:
             self._counters[f"{how}.{paused.handling.word}"] += 1
+            self._deciding.watch.changed(paused.turn, self._engine.clock(), paused.handling, how)
             if self.witness is not None and paused.handling is not Handling.DISCARD:
                 self.witness.handled(paused)
 
@@ -329,6 +330,8 @@ class Keeping:
         paused = self.paused.get(key)
         if paused is not None:
             paused.handling, paused.lost = Handling.DISCARD, why
+            if pin is not None and why:
+                self._deciding.watch.pin_lost(key, self._engine.clock(), pin.tokens, why)
 
     def _give_back(self, pin: Pin, why: str) -> None:
         self.ledger.take(pin.session)

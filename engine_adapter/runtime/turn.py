@@ -65,6 +65,11 @@ class Turn:
     def forecast(self, forecast: Forecast) -> None:
         self._forecast = forecast
 
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether anybody has asked for the forecast."""
+        return self._forecast is not None
+
     def waited(self, now: float) -> float:
         """Seconds waited in this turn so far."""
         return self.waited_s + (now - self.waiting_since if self.waiting_since is not None else 0.0)
@@ -79,7 +84,8 @@ class CallState:
     """A call that is running: the tool, when it began, the session's context then.
 
     *decided*: what `on call` read when it was asked, by key; None before, and where it failed. *held_by*: what kept
-    the KV from being preserved whatever the policy said ("kv", "limit pinned"), "" where nothing did.
+    the KV from being preserved whatever the policy said ("kv", "limit pinned"), "" where nothing did. *line*: of the
+    policy, where the answer stands.
     """
 
     tool: str
@@ -89,6 +95,7 @@ class CallState:
     duration: Dist
     response: Dist
     decided: Mapping[str, Value] | None = None
+    line: int = 0
     held_by: str = ""
 
 

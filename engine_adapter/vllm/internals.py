@@ -40,6 +40,17 @@ def free_blocks(scheduler: Scheduler) -> int:
     return int(scheduler.kv_cache_manager.block_pool.get_num_free_blocks())
 
 
+def cached_blocks(scheduler: Scheduler) -> int:
+    """About how many free blocks hold a prefix that may be found again: all that have a hash, less those in use.
+
+    Blocks in use without a hash (one unfilled tail a request) are not told apart; blocks of equal content count once.
+    """
+    pool = scheduler.kv_cache_manager.block_pool
+    used = pool.num_gpu_blocks - 1 - pool.get_num_free_blocks()
+    hashed = len(pool.cached_block_hash_to_block)
+    return int(min(max(hashed - used, 0), pool.get_num_free_blocks()))
+
+
 def cached_tokens(scheduler: Scheduler, request: Request) -> int:
     """Tokens of *request*'s prompt that a prefix-cache lookup finds now. Looks only; counts nothing."""
     return int(scheduler.kv_cache_manager.get_computed_blocks(request)[1])

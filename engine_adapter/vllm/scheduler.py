@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from vllm.config import VllmConfig
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
@@ -23,7 +24,7 @@ from engine_adapter.runtime.activation import Settings, activate
 from engine_adapter.runtime.core import Arrival, Ended, Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad
-from engine_adapter.runtime.frame import frame
+from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
 from engine_adapter.runtime.state import Holding, state
 from engine_adapter.vllm import internals
 from engine_adapter.vllm.queue import RankedQueue
@@ -130,6 +131,7 @@ class LampsMixin(_Base):
     def update_from_output(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> Any:
         outputs = super().update_from_output(scheduler_output, *args, **kwargs)
         now = self.lamps.engine.clock()
+        self.lamps.watch.stepped(now, self._has_token)
         if self._measured is not None and self._measured[0] is scheduler_output:
             _, began, shape = self._measured
             self._measured = None
@@ -137,6 +139,10 @@ class LampsMixin(_Base):
             self.lamps.observe(replace(shape, step_s=now - max(began, self._updated_at)))
         self._updated_at = now
         return outputs
+
+    def _has_token(self, request_id: str) -> bool:
+        request = self.requests.get(request_id)
+        return request is not None and request.num_output_tokens > 0
 
     def _shape(self, output: SchedulerOutput) -> StepSample:
         """What a scheduled step computes; its time is filled in when it is done."""
@@ -212,7 +218,8 @@ class LampsMixin(_Base):
     def lamps_command(self, name: str, payload: str) -> str:
         """Answer a command of the API server. Names and payloads are JSON as in `control.frames`; never raises."""
         try:
-            return json.dumps(self._command(name, json.loads(payload or "{}")))
+            # msgspec writes what JSON has no number for (a rank may be infinite) as null.
+            return msgspec.json.encode(self._command(name, json.loads(payload or "{}"))).decode()
         except Exception as problem:  # a command must never stop the engine
             return json.dumps({"error": f"{type(problem).__name__}: {problem}"})
 
@@ -222,12 +229,17 @@ class LampsMixin(_Base):
                 self.lamps.verdict(payload["turn"], payload["outcome"], tuple(payload.get("tools", ())))
                 return {}
             case "status":
-                return frame(self.lamps, [request.request_id for request in self.running])
+                return frame(self.lamps, self._view(), int(payload.get("rows", LISTED)))
             case "state":
                 running = [request.request_id for request in self.running]
                 return state(self.lamps, running, self._holding(), tuple(payload.get("requests", ())))
             case _:
                 return {"error": f"unknown command {name!r}"}
+
+    def _view(self) -> View:
+        running = [RunningNow(r.request_id, r.num_tokens, r.num_output_tokens) for r in self.running]
+        size = self.block_size
+        return View(running, self._holding(), internals.free_blocks(self) * size, internals.cached_blocks(self) * size)
 
     def _holding(self) -> Holding:
         """What kept the last step from taking the next request."""

@@ -105,7 +105,7 @@ def test_the_key_goes_into_the_header(fake: FakeServer) -> None:
         (503, '{"error": {"message": "the engine did not answer"}}', "status 503: the engine did not answer"),
         (500, "oops", "status 500"),
         (200, "<html>", "not a status of a lamps server"),
-        (200, '{"version": 2, "engines": []}', "speaks version 2"),
+        (200, '{"version": 2, "engines": []}', "the server is newer: it speaks version 2"),
     ],
 )
 def test_other_answers_are_said_in_a_sentence(fake: FakeServer, status: int, body: str, said: str) -> None:

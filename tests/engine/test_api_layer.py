@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
+from engine_adapter.control.frames import parse_status
+from engine_adapter.vllm.api import routes
 from engine_adapter.vllm.api import verdicts as verdicts_module
 from engine_adapter.vllm.api.layer import Layer
 from engine_adapter.vllm.api.marks import mark, offers_call, steer
 from engine_adapter.vllm.api.outcome import ChatReader, Outcome, ResponsesReader
-from engine_adapter.vllm.api.routes import Keys, finite
+from engine_adapter.vllm.api.routes import Control, Keys
 from engine_adapter.vllm.api.verdicts import Verdicts
 
 
@@ -293,8 +296,54 @@ def test_keys(shown: str | None, admitted: bool) -> None:
     assert Keys([]).admit(shown)
 
 
-def test_json_has_no_infinities() -> None:
-    assert finite({"rank": [1.5, float("inf")], "deep": {"x": float("nan")}}) == {
-        "rank": [1.5, None],
-        "deep": {"x": None},
-    }
+ENGINE_FRAME = '{"version": 1, "policy": {"name": "p", "revision": "r"}}'
+
+
+def control(answers: list[list[str]]) -> tuple[Control, list[tuple[str, str]]]:
+    """A Control whose engines give *answers* in turn, the last again and again; and what it asked of them."""
+    asked: list[tuple[str, str]] = []
+
+    async def command(name: str, payload: str) -> list[str]:
+        asked.append((name, payload))
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    return Control(Keys(["secret"]), command, lambda: {"verdicts_sent": 3}), asked
+
+
+def getting(query: str = "", key: str = "secret") -> Request:
+    headers = [(b"authorization", f"Bearer {key}".encode())]
+    return Request({"type": "http", "method": "GET", "query_string": query.encode(), "headers": headers})
+
+
+async def test_the_status_has_each_engine_and_the_counters() -> None:
+    made, _ = control([[ENGINE_FRAME, ENGINE_FRAME]])
+    status = parse_status(bytes((await made.status(getting())).body))
+    assert [frame.policy.name for frame in status.engines] == ["p", "p"]
+    assert status.api == {"verdicts_sent": 3}
+
+
+async def test_an_engine_that_fails_is_told() -> None:
+    made, _ = control([[ENGINE_FRAME, '{"error": "KeyError: x"}']])
+    answer = await made.status(getting())
+    assert answer.status_code == 500 and b"KeyError: x" in answer.body
+
+
+async def test_events_carry_the_status_and_go_on_after_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LEAST_EVERY_S", 0.0)
+    made, asked = control([[ENGINE_FRAME], ['{"error": "a\\nb"}'], [ENGINE_FRAME]])
+    answer = await made.events(getting("every=0&rows=7"))
+    assert isinstance(answer, StreamingResponse) and answer.media_type == "text/event-stream"
+    body = aiter(answer.body_iterator)
+    pieces = [bytes(await anext(body)) for _ in range(3)]  # type: ignore[arg-type]
+    assert parse_status(pieces[0].removeprefix(b"data: ")).engines[0].policy.revision == "r"
+    assert pieces[1] == b"event: trouble\ndata: a b\n\n"
+    assert pieces[2].startswith(b"data: {") and pieces[2].endswith(b"\n\n")
+    assert asked[0] == ("status", '{"rows": 7}')
+
+
+async def test_every_control_route_asks_for_the_key() -> None:
+    made, asked = control([[ENGINE_FRAME]])
+    for route in (made.status, made.events, made.state):
+        assert (await route(getting(key="wrong"))).status_code == 401
+    assert asked == []
+    assert (await made.events(getting("every=soon"))).status_code == 400

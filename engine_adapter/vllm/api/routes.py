@@ -1,25 +1,30 @@
-"""The control routes: /lamps/status and /lamps/state, behind the same key as /v1.
+"""The control routes: /lamps/status, /lamps/events and /lamps/state, behind the same key as /v1.
 
 vLLM's own key check covers a few path prefixes and these are not among them, so they check for themselves.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
-import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 Command = Callable[[str, str], Awaitable[list[str]]]
 
 STATUS_PATH = "/lamps/status"
 STATE_PATH = "/lamps/state"
+EVENTS_PATH = "/lamps/events"
+# A frame costs the engine a few milliseconds between two steps: nobody may ask for it all the time.
+LEAST_EVERY_S, MOST_EVERY_S = 0.25, 60.0
 
 
 def failure(status: HTTPStatus, message: str) -> JSONResponse:
@@ -54,38 +59,80 @@ class Control:
 
     async def status(self, request: Request) -> Response:
         """One frame for each data-parallel engine, and the counters of this API server."""
-        frames = await self._asked(request, "status", {})
-        if isinstance(frames, Response):
-            return frames
-        return JSONResponse(finite({"version": 1, "engines": frames, "api": dict(self._counters())}))
+        if (refused := self._refused(request)) is not None:
+            return refused
+        return _response(await self._status({}))
+
+    async def events(self, request: Request) -> Response:
+        """The status again and again, as server-sent events: every `?every=` seconds, with `?rows=` rows of a kind.
+
+        An event `trouble` says in a sentence why there is no status now; the stream goes on.
+        """
+        if (refused := self._refused(request)) is not None:
+            return refused
+        try:
+            every_s = min(max(float(request.query_params.get("every", 1.0)), LEAST_EVERY_S), MOST_EVERY_S)
+            rows = int(request.query_params.get("rows", 50))
+        except ValueError:
+            return failure(HTTPStatus.BAD_REQUEST, "every is in seconds, rows is a whole number")
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy passes each event on at once
+        return StreamingResponse(self._stream(every_s, rows), media_type="text/event-stream", headers=headers)
 
     async def state(self, request: Request) -> Response:
         """The live rows of each data-parallel engine, those of `?request=NAME` in any case."""
-        states = await self._asked(request, "state", {"requests": request.query_params.getlist("request")})
-        return states if isinstance(states, Response) else JSONResponse({"version": 1, "engines": states})
+        if (refused := self._refused(request)) is not None:
+            return refused
+        return _response(await self._asked("state", {"requests": request.query_params.getlist("request")}))
 
-    async def _asked(self, request: Request, name: str, payload: Mapping[str, Any]) -> list[Any] | Response:
-        """What every engine answers to the command *name*, or why there is no answer."""
-        if not self._keys.admit(request.headers.get("Authorization")):
-            return failure(HTTPStatus.UNAUTHORIZED, "this server asks for an API key: Authorization: Bearer KEY")
+    async def _stream(self, every_s: float, rows: int) -> AsyncIterator[bytes]:
+        while True:
+            answer = await self._status({"rows": rows})
+            match answer:
+                case bytes():
+                    yield b"data: " + answer + b"\n\n"
+                case _:
+                    yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
+            await asyncio.sleep(every_s)
+
+    async def _status(self, payload: Mapping[str, Any]) -> bytes | Trouble:
+        return await self._asked("status", payload, b', "api": ' + json.dumps(dict(self._counters())).encode())
+
+    def _refused(self, request: Request) -> Response | None:
+        if self._keys.admit(request.headers.get("Authorization")):
+            return None
+        return failure(HTTPStatus.UNAUTHORIZED, "this server asks for an API key: Authorization: Bearer KEY")
+
+    async def _asked(self, name: str, payload: Mapping[str, Any], more: bytes = b"") -> bytes | Trouble:
+        """What every engine answers to the command *name*, as one document with *more* in it; or why there is none."""
         try:
-            answers = [json.loads(answer) for answer in await self._command(name, json.dumps(payload))]
+            answers = await self._command(name, json.dumps(payload))
+            for answer in answers:
+                if error := msgspec.json.decode(answer, type=_Answer).error:
+                    return Trouble(HTTPStatus.INTERNAL_SERVER_ERROR, error)
         except Exception as problem:
-            return failure(HTTPStatus.SERVICE_UNAVAILABLE, f"the engine did not answer: {problem}")
-        for answer in answers:
-            if "error" in answer:
-                return failure(HTTPStatus.INTERNAL_SERVER_ERROR, str(answer["error"]))
-        return answers
+            return Trouble(HTTPStatus.SERVICE_UNAVAILABLE, f"the engine did not answer: {problem}")
+        return b'{"version": 1, "engines": [' + ", ".join(answers).encode() + b"]" + more + b"}"
 
 
-def finite(value: Any) -> Any:
-    """*value* with infinities and NaN as null: a rank may be infinite, JSON may not."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: finite(item) for key, item in value.items()}
-        case list():
-            return [finite(item) for item in value]
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an engine gave no answer."""
+
+    status: HTTPStatus
+    message: str
+
+    @property
+    def sentence(self) -> str:
+        return " ".join(self.message.split())
+
+
+class _Answer(msgspec.Struct):
+    error: str = ""
+
+
+def _response(answer: bytes | Trouble) -> Response:
+    match answer:
+        case bytes():
+            return Response(answer, media_type="application/json")
         case _:
-            return value
+            return failure(answer.status, answer.message)
