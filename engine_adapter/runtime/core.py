@@ -16,6 +16,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from engine_adapter.runtime.backlog import Backlog
 from engine_adapter.runtime.calls import USER, Calls
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
@@ -88,6 +89,7 @@ class Runtime:
         everything = frozenset().union(policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
         self.reads_cached = engine.facts.can_preserve and not _OF_THE_CACHE.isdisjoint(everything | policy.admit_keys)
+        self._backlog = Backlog(costs) if "request.fcfs_wait" in everything else None
         self._snapshot: Mapping[str, float | bool] | None = None
         self._epoch = costs.epoch
         self._last_arrival = -math.inf
@@ -126,6 +128,8 @@ class Runtime:
             cached_tokens=max(arrival.cached_tokens, pinned_tokens, min(back.copied_tokens, prompt_tokens)),
             pinned_tokens=pinned_tokens,
         )
+        if self._backlog is not None:
+            turn.fcfs_wait_s = self._backlog.wait_s(self.engine_now()["engine.running_tokens"])
         self.turns[arrival.id] = turn
         if pinned_tokens or back.copied_tokens:
             self._pinned_turns[session.key] = turn
@@ -143,6 +147,8 @@ class Runtime:
         turn = self.turns[request_id]
         now = self.engine.clock()
         turn.waiting_since, turn.waiting_since_step = now, self.step
+        if self._backlog is not None:
+            self._backlog.add(turn)
         self.table.add(
             request_id,
             self._read_row(turn, now, self.step),
@@ -159,6 +165,8 @@ class Runtime:
     def dequeue(self, request_id: str) -> None:
         """The request waits no longer (admitted, skipped for now, or gone)."""
         promoted = self.table.remove(request_id)
+        if self._backlog is not None:
+            self._backlog.remove(request_id)
         turn = self.turns.get(request_id)
         if turn is None:
             return  # vLLM may free a request first: preempted, and stopped by output that was in flight

@@ -34,6 +34,8 @@ class Hints:
     call_returns: float | None = None
     output_tokens: float | None = None
     output_after_tokens: float | None = None
+    calls_left: float | None = None
+    call_time_left_s: float | None = None
     turn: str = ""
     may_call: bool = False
     declared: Mapping[str, float | str] = field(default_factory=dict)
@@ -59,6 +61,8 @@ _NUMBERS = {
     "lamps_call_response_tokens": ("call_response_tokens", MAX_NUMBER),
     "lamps_output_tokens": ("output_tokens", MAX_NUMBER),
     "lamps_output_after_tokens": ("output_after_tokens", MAX_NUMBER),
+    "lamps_calls_left": ("calls_left", MAX_NUMBER),
+    "lamps_call_time_left_s": ("call_time_left_s", MAX_NUMBER),
 }
 _DECLARED = "lamps_hint_"
 MAX_DECLARED = 32

@@ -12,11 +12,13 @@ Forgetting is exponential, the number of classes bounded, every operation O(1).
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from engine_adapter.runtime.hints import Hints
-from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, mixed, pooled, shrunk
+from engine_adapter.runtime.learned import ALL, MOST_CLASSES, Classes, Key
+from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, mixed, shrunk
+from engine_adapter.runtime.runs import MOST_TURNS, Left, Runs, Step, classes_of
 from engine_adapter.runtime.sessions import Session
 from policy_dsl.prediction import Dist
 
@@ -44,11 +46,8 @@ _LEAN_CHANCE = 16.0
 _SPREAD, _SPREAD_WEIGHT = 0.25, 2.0
 # A tool is named in a forecast if this share of the class's calls go to it, else the forecast is a mixture.
 _SURE = 0.8
-_MOST_CLASSES = 4096
 _MOST_NEXT = 8
 
-Key = tuple[Hashable, ...]
-ALL: Key = ()
 State = dict[str, dict[Key, Moments]]
 
 
@@ -75,7 +74,7 @@ class CallForecast:
 class Forecast:
     """How a turn will go on. *tool*: of its call, "" when several are likely. *chance*: that it ends in
     a tool call. *returns*: that the session comes back. *count*: parallel calls. *output*: tokens still
-    to generate in this turn, *output_after*: in the one after the call."""
+    to generate in this turn, *output_after*: in the one after the call. *left*: what the session has still to do."""
 
     tool: str
     chance: float
@@ -85,34 +84,7 @@ class Forecast:
     response: Dist
     output: Dist
     output_after: Dist
-
-
-class Classes:
-    """Moments by class; the class learned longest ago is forgotten beyond the most."""
-
-    def __init__(self) -> None:
-        self._moments: dict[Key, Moments] = {}
-
-    def __getitem__(self, key: Key) -> Moments:
-        return self._moments.get(key, NOTHING)
-
-    def __len__(self) -> int:
-        return len(self._moments)
-
-    def learn(self, keys: Iterable[Key], value: float, least: float) -> None:
-        """One observation of *value* in each class of *keys*."""
-        moments = self._moments
-        for key in keys:
-            moments[key] = moments.pop(key, NOTHING).seen(value, least)
-        while len(moments) > _MOST_CLASSES:
-            del moments[next(iter(moments))]
-
-    def merge(self, key: Key, moments: Moments) -> None:
-        if len(self._moments) < _MOST_CLASSES or key in self._moments:
-            self._moments[key] = pooled(self[key], moments)
-
-    def items(self) -> list[tuple[Key, Moments]]:
-        return list(self._moments.items())
+    left: Left
 
 
 class Predictor:
@@ -121,6 +93,7 @@ class Predictor:
     def __init__(self) -> None:
         self._duration, self._response, self._returns = Classes(), Classes(), Classes()  # by (tool,), (), tenant
         self._output, self._chance = Classes(), Classes()  # by (tenant, last tool, opening), its first two, ()
+        self._runs = Runs()
         self._next: dict[Key, dict[str, float]] = {}  # tools called, by the same classes: forgetting counts
 
     # --- predictions -----------------------------------------------------------------------------
@@ -144,6 +117,8 @@ class Predictor:
             if hints.output_after_tokens is not None
             else self._output_of(session, _classes(session.tenant, tool, session.opening))
         )
+        if max_tokens is not None:
+            output = output.capped(max(max_tokens, 0))
         return Forecast(
             tool=tool,
             chance=chance,
@@ -155,8 +130,9 @@ class Predictor:
             response=self._response_of(tool, session, classes)
             if hints.call_response_tokens is None
             else Dist.point(hints.call_response_tokens),
-            output=output if max_tokens is None else output.capped(max(max_tokens, 0)),
+            output=output,
             output_after=after,
+            left=self._left(session, hints, chance, output.mean, after.mean),
         )
 
     def call(self, session: Session, hints: Hints, tools: tuple[str, ...]) -> CallForecast:
@@ -177,7 +153,10 @@ class Predictor:
     @staticmethod
     def remaining(forecast: Forecast, generated_tokens: int) -> Forecast:
         """The forecast of a turn that has generated so much already."""
-        return replace(forecast, output=forecast.output.remaining(float(generated_tokens)))
+        output, left = forecast.output.remaining(float(generated_tokens)), forecast.left
+        return replace(
+            forecast, output=output, left=replace(left, output=max(left.output - generated_tokens, output.mean))
+        )
 
     # --- learning --------------------------------------------------------------------------------
 
@@ -193,6 +172,11 @@ class Predictor:
         if ended_in_call:
             for key in classes:
                 self._count_next(key, tool)
+        del session.run[:-MOST_TURNS]
+        session.run.append(Step(_run_classes(session), output_tokens))
+        if not ended_in_call:
+            self._runs.ended(session.run)
+            session.run.clear()
         session.last_tool = tool
 
     def learn_call(self, session: Session, tool: str, duration_s: float, response_tokens: float) -> None:
@@ -201,6 +185,8 @@ class Predictor:
         self._duration.learn(keys, max(duration_s, 0.0), LEAST_DURATION_S)
         self._response.learn(keys, max(response_tokens, 0.0), LEAST_TOKENS)
         self._returns.learn([(tool,)], 1.0, LEAST_TOKENS)
+        if session.run:
+            session.run[-1].call_time_s = max(duration_s, LEAST_DURATION_S)
 
     def learn_loss(self, tool: str) -> None:
         """A session never came back from a call of *tool*."""
@@ -224,7 +210,7 @@ class Predictor:
             for key, moments in state.get(name, {}).items():
                 classes.merge(key, moments)
         for key, moments in state.get("next", {}).items():
-            if len(self._next) < _MOST_CLASSES and key:
+            if len(self._next) < MOST_CLASSES and key:
                 counts = self._next.setdefault(key[:-1], {})
                 counts[str(key[-1])] = min(counts.get(str(key[-1]), 0.0) + moments.n, WINDOW)
 
@@ -235,6 +221,9 @@ class Predictor:
             "returns": self._returns,
             "output": self._output,
             "chance": self._chance,
+            "output_left": self._runs.output,
+            "calls_left": self._runs.calls,
+            "call_time_left": self._runs.call_time,
         }
 
     # --- inside ----------------------------------------------------------------------------------
@@ -272,7 +261,7 @@ class Predictor:
         if len(counts) > _MOST_NEXT:
             del counts[min(counts, key=counts.__getitem__)]
         self._next[key] = counts
-        if len(self._next) > _MOST_CLASSES:
+        if len(self._next) > MOST_CLASSES:
             del self._next[next(iter(self._next))]
 
     def _output_of(self, session: Session, classes: tuple[Key, ...]) -> Dist:
@@ -282,6 +271,19 @@ class Predictor:
         estimate = shrunk(session.output, estimate, _LEAN)
         known = session.output.n > 0 or self._output[classes[1]].n > 0
         return Dist.from_moments(estimate.mean, estimate.mean_log, estimate.var_log, known)
+
+    def _left(self, session: Session, hints: Hints, chance: float, output: float, after: float) -> Left:
+        """What the client says, else what was learned; before that, what this turn and the next are expected to be."""
+        learned = self._runs.left(_run_classes(session))
+        duration_s = DEFAULT_DURATION_S if hints.call_duration_s is None else hints.call_duration_s
+        found = learned or Left(output + chance * after, chance, chance * duration_s)
+        if hints.output_after_tokens is not None:
+            found = replace(found, output=output + hints.output_after_tokens)
+        if hints.calls_left is not None:
+            found = replace(found, calls=hints.calls_left)
+        if hints.call_time_left_s is not None:
+            found = replace(found, call_time_s=hints.call_time_left_s)
+        return found
 
     def _returns_of(self, tool: str) -> float:
         start = DEFAULT_USER_RETURNS if tool == USER else DEFAULT_RETURNS
@@ -309,6 +311,10 @@ class Predictor:
 def _classes(tenant: str, last_tool: str, opening: int) -> tuple[Key, ...]:
     """The classes a turn belongs to, narrowest first."""
     return (tenant, last_tool, opening), (tenant, last_tool), ALL
+
+
+def _run_classes(session: Session) -> tuple[Key, ...]:
+    return classes_of(session.tenant, session.last_tool, session.opening, len(session.run))
 
 
 def _mixture(table: Classes, counts: Mapping[str, float]) -> Moments:

@@ -24,6 +24,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from engine_adapter.runtime.moments import NOTHING, Moments
+from engine_adapter.runtime.runs import Step
 
 # The generation prompt at the end of a prompt ("<think>\n" and the like) may not come back.
 SLACK_TOKENS = 4
@@ -44,7 +45,7 @@ class Session:
     present or last turn, from 1. *waited_s*, *service_s*: over all ended turns, kept by the runtime.
     *output*: moments of tokens per turn. *calls*, *ended*: turns that ended in a call, and at all
     (those that could call). *last_tool*: what the last turn called ("" before any). *opening*: size class
-    of its first prompt. These five are the predictor's.
+    of its first prompt. *run*: its turns since a person spoke. These six are the predictor's.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Session:
     ended: int = 0
     last_tool: str = ""
     opening: int = 0
+    run: list[Step] = field(default_factory=list)
     prompt_end: _End | None = None
     ends: list[_End] = field(default_factory=list)
 

@@ -22,8 +22,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine_adapter.runtime.learned import Key
 from engine_adapter.runtime.moments import WINDOW, Moments, pooled
-from engine_adapter.runtime.predictor import Key, State
+from engine_adapter.runtime.predictor import State
 
 VERSION = 1
 SAVE_EVERY_S = 60.0

@@ -50,6 +50,7 @@ class Turn:
     # What `on call at arrival` said of its call, and the values it read; None where the policy decides at the call.
     foreseen: Verdict | None = None
     decided: Mapping[str, Value] | None = None
+    fcfs_wait_s: float = 0.0  # what first come, first served would have made it wait, as of its arrival
     # The call this turn ended in; None before.
     call: CallState | None = field(default=None)
     _forecast: Forecast | None = field(default=None)
@@ -147,6 +148,10 @@ SIGNALS: dict[str, Reader] = {
     "call.context": lambda t, now, step: _call_context(t),
     "call.response": lambda t, now, step: t.call.response if t.call is not None else t.forecast.response,
     "call.count": lambda t, now, step: float(t.call.count if t.call is not None else t.forecast.count),
+    "request.fcfs_wait": lambda t, now, step: t.fcfs_wait_s,
+    "session.output_left": lambda t, now, step: t.forecast.left.output,
+    "session.calls_left": lambda t, now, step: t.forecast.left.calls,
+    "session.call_time_left": lambda t, now, step: t.forecast.left.call_time_s,
     "predict.output": lambda t, now, step: t.forecast.output,
     "predict.output_after": lambda t, now, step: t.forecast.output_after,
 }

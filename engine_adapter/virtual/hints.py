@@ -22,6 +22,7 @@ _BLURRED = (
     "lamps_call_duration_s",
     "lamps_call_response_tokens",
     "lamps_output_after_tokens",
+    "lamps_call_time_left_s",
 )
 
 

@@ -86,7 +86,10 @@ def xargs(session: SessionTrace, index: int, hints: Hints) -> dict[str, str | fl
             following = session.turns[index + 1]
             told["lamps_call_duration_s"] = following.gap_s
             told["lamps_call_response_tokens"] = following.prompt - following.shared
-            told["lamps_output_after_tokens"] = sum(turn.output for turn in session.turns[index + 1 :])
+            rest = session.turns[index + 1 :]
+            told["lamps_output_after_tokens"] = sum(turn.output for turn in rest)
+            told["lamps_calls_left"] = len(rest)
+            told["lamps_call_time_left_s"] = sum(turn.gap_s for turn in rest)
         else:
             told["lamps_call_chance"] = 0.0
     return told

@@ -23,13 +23,15 @@ def test_all_of_them() -> None:
             "lamps_call_returns": 0.9,
             "lamps_output_tokens": 12,
             "lamps_output_after_tokens": 0,
+            "lamps_calls_left": 3,
+            "lamps_call_time_left_s": 7.5,
             "lamps_turn": "t-1",
             "lamps_may_call": 1,
             "top_n_sigma": 3,
         }
     )
     assert problems == ()
-    assert hints == Hints("s1", "acme", "search", 1.0, 2.5, 40.0, 0.9, 12.0, 0.0, "t-1", True)
+    assert hints == Hints("s1", "acme", "search", 1.0, 2.5, 40.0, 0.9, 12.0, 0.0, 3.0, 7.5, "t-1", True)
     assert isinstance(hints.output_tokens, float)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from engine_adapter.runtime import predictor as module
 from engine_adapter.runtime.hints import NO_HINTS, Hints
+from engine_adapter.runtime.learned import MOST_CLASSES
 from engine_adapter.runtime.predictor import USER, Forecast, Predictor
 from engine_adapter.runtime.sessions import Session
 
@@ -209,12 +210,12 @@ def test_a_preempted_turn_has_less_to_generate() -> None:
 
 def test_the_number_of_classes_is_bounded() -> None:
     predictor = Predictor()
-    for i in range(3 * module._MOST_CLASSES):
+    for i in range(3 * MOST_CLASSES):
         predictor.learn_call(new(f"t{i}"), f"tool{i}", 1.0, 1)
         predictor.learn_turn(new(f"t{i}"), OFFERED, 1, True, f"tool{i}")
     state = predictor.state()
-    assert len(state.pop("next")) <= module._MOST_CLASSES * module._MOST_NEXT
-    assert max(map(len, state.values())) == module._MOST_CLASSES
+    assert len(state.pop("next")) <= MOST_CLASSES * module._MOST_NEXT
+    assert max(map(len, state.values())) == MOST_CLASSES
 
 
 def test_state_makes_another_that_predicts_the_same() -> None:

@@ -188,6 +188,8 @@ def test_the_hints_tell_what_they_are_named_after() -> None:
             "lamps_call_duration_s": 2.5,
             "lamps_call_response_tokens": 25,
             "lamps_output_after_tokens": 16,
+            "lamps_calls_left": 2,
+            "lamps_call_time_left_s": 11.5,
         },
         {"lamps_output_tokens": 7, "lamps_call_chance": 0.0},
         {"lamps_output_tokens": 9, "lamps_call_chance": 0.0},
