@@ -193,16 +193,16 @@ class Keeping:
     # --- time and bounds -----------------------------------------------------------------------
 
     def new_step(self, now: float) -> None:
-        """What has come to its end gives way to what follows it, copies go on, and bounds that sank are kept."""
+        """Copies go on, what has come to its end gives way to what follows it, and bounds that sank are kept."""
+        for session in self.copies.new_step():
+            self.copies.drop(session, "refused")
+            self._copy_gone(session)
         for pin in [*self.ledger.due(now), *self.copies.ledger.due(now)]:
             paused = self.paused.get(pin.session)
             if paused is None or paused.provisional:
                 self.drop(pin.session, "expired")
             elif pin.session in self.ledger or pin.session in self.copies:
                 self._follow(paused, now)
-        for session in self.copies.new_step():
-            self.copies.drop(session, "refused")
-            self._copy_gone(session)
         self._keep_limits()
 
     def _follow(self, paused: Paused, now: float) -> None:
