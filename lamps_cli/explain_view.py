@@ -38,6 +38,9 @@ _LOST = {
     "yielded_running": "it gave way to a running request",
     "yielded_idle": "it gave way: nothing was running",
     "yielded_promoted": "it gave way to a promoted request",
+    "redecided": "`while paused` gave it up",
+    "limit": "a limit sank below what was held",
+    "copy_lost": "host memory lost its copy",
     "dropped": "all were dropped, by a cache reset",
 }
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from engine_adapter.runtime.deciding import Deciding, comparable
+from engine_adapter.runtime.deciding import Deciding, Possible, comparable
 from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.keeping import Hold, Keeping, Paused, PinChanged, nothing
 from engine_adapter.runtime.repeats import Askings
@@ -167,8 +167,8 @@ class Calls:
             self._change(paused, verdict if there_is_room else self._ask(paused, swap=False), now)
 
     def _ask(self, paused: Paused, swap: bool) -> Verdict | None:
-        can = replace(self.keeping.possible(paused.turn), swap=swap)
-        return self._deciding.while_paused(paused.turn, paused.handling, can)
+        can = self.keeping.possible(paused.turn)
+        return self._deciding.while_paused(paused.turn, paused.handling, Possible(can.preserve, swap, can.held_by))
 
     def _change(self, paused: Paused, verdict: Verdict | None, now: float) -> None:
         """Put the new answer in force; without one, what is in force stays."""

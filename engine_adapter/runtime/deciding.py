@@ -57,6 +57,8 @@ class Deciding:
         self._counters = counters
         self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
         self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
+        self._granted_of: Snapshot | None = None
+        self._granted: dict[tuple[bool, bool], Snapshot] = {}
         self._read_row = reader_of(policy.row_keys, policy.scalar.hint)
 
     def foresee(self, turn: Turn) -> None:
@@ -129,10 +131,9 @@ class Deciding:
 
     def while_paused(self, turn: Turn, in_force: Handling, can: Possible) -> Verdict | None:
         """What `while paused` says of a session whose call runs; None on a fault: what is in force stays."""
-        engine = {**self._engine_now(), "allow.preserve": can.preserve, "allow.swap": can.swap}
         began = perf_counter()
         try:
-            verdict = self.policy.scalar.paused(self._paused_row(turn, in_force), engine)
+            verdict = self.policy.scalar.paused(self._paused_row(turn, in_force), self._granting(can))
         except Exception:
             self.fault("while paused")
             return None
@@ -180,8 +181,18 @@ class Deciding:
         if self._counters[f"faults.{rule}"] == 1:
             logger.exception("policy %s: `%s` failed; the built-in answer stands", self.policy.name, rule)
 
+    def _granting(self, can: Possible) -> Snapshot:
+        """The snapshot with what one session may get; the same for all of a step that may get the same."""
+        snapshot = self._engine_now()
+        if self._granted_of is not snapshot:
+            self._granted_of, self._granted = snapshot, {}
+        key = (can.preserve, can.swap)
+        if key not in self._granted:
+            self._granted[key] = {**snapshot, "allow.preserve": can.preserve, "allow.swap": can.swap}
+        return self._granted[key]
+
     def _paused_row(self, turn: Turn, in_force: Handling) -> dict[str, Value]:
-        row: dict[str, Any] = dict(self._read_paused(turn, self._engine.clock(), self._step()))
+        row: dict[str, Any] = {**self._read_paused(turn, self._engine.clock(), self._step())}
         row["call.handling"] = float(in_force)
         return row
 

@@ -186,11 +186,13 @@ class Copies:
 
     def drop(self, session: str, why: str) -> bool:
         """The copy, or what is foreseen of one, isn't wanted any more; whether there was a copy."""
+        if self._port is None:
+            return False
         copy = self.ledger.take(session)
         self._storing.pop(session, None)
         if copy is not None:
             self._counters[f"copies.{why}"] += 1
-        if (copy is not None or session in self._foreseen) and self._port is not None:
+        if copy is not None or session in self._foreseen:
             self._port.drop(session)
         self._foreseen.discard(session)
         return copy is not None
