@@ -137,7 +137,7 @@ class Keeping:
     def _preserve(self, paused: Paused, hold: Hold, now: float, until: float) -> bool:
         turn, key = paused.turn, paused.turn.session.key
         if key in self.copies and not self.copies.under_way(key):
-            # Nothing loads it back before its session is: the copy is what is preserved (docs/decisions).
+            # Nothing loads it back before its session is: the copy is what is preserved (docs/decisions/012).
             return self._swap(paused, hold, now, until)
         if not self._is_kept(key) and self._no_room(turn):
             return False

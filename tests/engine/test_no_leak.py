@@ -18,6 +18,12 @@ POLICIES = {
     "lamps": "lamps",
     "keep": 'lamps 1\npolicy keep "all"\nrank request.arrival\non call preserve\n'
     "promote when request.waited_steps >= 30steps\nlimit pinned <= 70%\n",
+    "again": 'lamps 1\npolicy asks "again"\nrank request.arrival\non call preserve for 10s then swap\n'
+    "while paused every 1step if call.elapsed > 200ms { discard } else { again }\nyield highest call.elapsed\n"
+    "limit pinned <= 20% + 40% / max(engine.paused, 1)\n",
+    "arrival": 'lamps 1\npolicy foreseen "early"\nrank request.arrival\n'
+    "on call at arrival if engine.running < 2 { preserve for 100ms then preserve for 1s } else { swap }\n"
+    "while paused every 50ms again\n",
     "brief": 'lamps 1\npolicy brief "short"\nrank highest session.turn, request.arrival\n'
     'on call if call.tool == "a" { preserve for 50ms then discard } else { preserve }\n',
 }

@@ -343,3 +343,41 @@ def test_the_factory_picks_the_base_by_async_scheduling() -> None:
     config.scheduler_config.async_scheduling = True
     assert type(make_scheduler(lamps_scheduler, config)) is AsyncLampsScheduler
     assert issubclass(AsyncLampsScheduler, AsyncScheduler) and issubclass(LampsScheduler, Scheduler)
+
+
+def test_while_paused_is_asked_as_the_engine_steps(make: Make, tmp_path: Path) -> None:
+    policy = tmp_path / "again.lamps"
+    policy.write_text(
+        'lamps 1\npolicy asks "P."\nrank request.arrival\non call preserve\n'
+        "while paused every 100ms if call.elapsed >= 250ms { discard } else { preserve }\n"
+    )
+    engine = make(str(policy))
+    engine.add("turn", prompt(9, 64), 17, session="s", lamps_call_tool="search")
+    while "turn" not in engine.finished:
+        engine.step()
+    ended = engine.clock.now
+    engine.add("other", prompt(1, 20), 100)  # an idle engine asks nothing
+    held = {}
+    while engine.clock.now < ended + 0.5:
+        engine.step()
+        held[round(engine.clock.now - ended, 3)] = status(engine)["pins"]["count"]
+    given_up = min(after_s for after_s, pins in held.items() if not pins)
+    assert 0.3 <= given_up <= 0.32  # the first asking after 250 ms
+    assert free(engine) == 32 - len(engine.scheduler.kv_cache_manager.get_blocks("other").blocks[0])
+    assert counters(engine)["redecided.discard"] == 1
+
+
+def test_what_was_foreseen_at_arrival_is_done_at_the_call(make: Make, tmp_path: Path) -> None:
+    policy = tmp_path / "early.lamps"
+    policy.write_text(
+        'lamps 1\npolicy foreseen "P."\nrank request.arrival\n'
+        "on call at arrival if engine.running == 0 { preserve for 1s } else { discard }\n"
+    )
+    engine = make(str(policy))
+    for name in ("alone", "beside"):
+        engine.add(name, prompt(len(name), 64), 17, session=name, lamps_call_tool="search")
+        engine.step()
+    while "beside" not in engine.finished:
+        engine.step()
+    handled = {paused["session"]: paused["handling"] for paused in status(engine)["paused"]}
+    assert handled == {"alone": "preserve", "beside": "discard"}
