@@ -89,8 +89,8 @@ def _filled() -> frozenset[str]:
 
 def _snapshot(x: float) -> Mapping[str, float | bool]:
     n = int(x)
-    facts = EngineFacts(n, n, n, x, n, can_preserve=True)
-    return snapshot(facts, EngineLoad(n, n, n, n), Costs(x, x, x, x), x, x, n, n)
+    facts = EngineFacts(n, n, n, x, n, can_preserve=True, can_swap=True)
+    return snapshot(facts, EngineLoad(n, n, n, n), Costs(x, x, x, x), x * x, x, n, n, n, n)
 
 
 # --- functions and units ---------------------------------------------------------------------------
