@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engine_adapter.virtual.profile import Profile
     from engine_adapter.virtual.simulate import SimResult, Simulation
     from engine_adapter.workload.load import Load
+    from engine_adapter.workload.record import Recording
     from engine_adapter.workload.trace import Trace
 
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Question:
     """What is compared under what. *policies*: each with its params, the one that ratios are to first.
 
-    *load*: all of the loads but rate and seed. *shares* of saturation, or the *rate* in sessions/s.
+    *load*: all of the loads but rate and seed. *shares* of saturation, or the *rate* in sessions/s. *recording*: what
+    is written down of the runs of the first seed.
     """
 
     policies: Mapping[str, Mapping[str, float]]
@@ -33,6 +35,7 @@ class Question:
     shares: tuple[float, ...]
     rate: float
     seeds: int
+    recording: Recording | None = None
 
 
 @dataclass(slots=True)
@@ -87,11 +90,15 @@ def _runs(question: Question, saturation: float | None) -> list[Run]:
     if saturation is not None:
         points = [(share, share * saturation) for share in question.shares]
     return [
-        Run(share, name, seed, Simulation(name, question.trace, load, question.profile, question.predict, params))
+        Run(share, name, seed, simulation)
         for seed in range(question.seeds)
         for share, rate in points
         for load in [replace(question.load, rate=rate, seed=seed)]
+        for recording in [None if seed else question.recording]
         for name, params in question.policies.items()
+        for simulation in [
+            Simulation(name, question.trace, load, question.profile, question.predict, params, recording)
+        ]
     ]
 
 

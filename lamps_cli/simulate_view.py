@@ -43,11 +43,11 @@ def render(comparison: Comparison) -> str:
         here = [run for run in comparison.done if run.share == share]
         found = [(run, figures(run.result.result)) for run in here if run.result is not None]
         policies = {run.policy: {r.seed: f for r, f in found if r.policy == run.policy} for run in here}
-        blocks.append(f"{_head(here, comparison)}\n{table(policies)}")
+        blocks.append(f"{head(here, comparison)}\n{table(policies)}")
     return "\n\n".join(blocks)
 
 
-def _head(runs: Sequence[Run], comparison: Comparison) -> str:
+def head(runs: Sequence[Run], comparison: Comparison) -> str:
     """Load, seeds and predictions of one table; PARTIAL where runs are missing."""
     share, load, question = runs[0].share, runs[0].simulation.load, comparison.question
     seeds = len({run.seed for run in runs})

@@ -57,6 +57,7 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel_files: set[str]) -> N
         "policies/sjf.lamps",
         "engine_adapter/workload/traces/augmented-single.jsonl.gz",
         "engine_adapter/workload/traces/README.md",
+        "lamps_cli/report/page.html.jinja",
         "engine_adapter/virtual/profiles/gptj-6b-a100.yaml",
     ):
         assert needed in wheel_files

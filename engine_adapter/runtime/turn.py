@@ -120,7 +120,7 @@ Reader = Callable[[Turn, float, int], "Value | Dist"]
 
 SIGNALS: dict[str, Reader] = {
     "request.arrival": lambda t, now, step: t.arrival,
-    "request.age": lambda t, now, step: now - t.arrival,
+    "request.age": lambda t, now, step: max(now - t.arrival, 0.0),  # of one instant, arrivals differ by a hair
     "request.prompt": lambda t, now, step: float(t.prompt_tokens),
     "request.generated": lambda t, now, step: float(t.generated_tokens),
     "request.context": lambda t, now, step: float(t.context_tokens),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from engine_adapter.workload.load import Load
     from lamps_cli.comparison import Comparison, Question
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
 NO_POLICY = (STOCK, "stock-no-cache")
 
 
@@ -75,6 +78,14 @@ NO_POLICY = (STOCK, "stock-no-cache")
     help="online, tool, oracle, or noise:0.3.",
 )
 @load_options
+@click.option("--diff", is_flag=True, help="Show where the others decide differently from the first, and the effect.")
+@click.option("--html", "page", type=_FILE, help="Write a report with plots, one page that needs no network.")
+@click.option(
+    "--chrome-trace",
+    "traced",
+    type=_FILE,
+    help="Write what ran when, for ui.perfetto.dev: each policy at the first load and seed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every run as JSON.")
 def simulate(
     policy: str,
@@ -87,6 +98,9 @@ def simulate(
     seeds: int,
     predict: str,
     load: Load,
+    diff: bool,
+    page: Path | None,
+    traced: Path | None,
     as_json: bool,
 ) -> None:
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
@@ -99,20 +113,33 @@ def simulate(
     \b
     lamps simulate --policy lamps --against stock --load 0.9,1.1
     lamps simulate --policy my.lamps --against lamps,fcfs --rate 5 --predict oracle
+    lamps simulate --against fcfs --load 0.7,0.9,1.1 --html report.html --diff
 
     Exit status: 0 all sessions finished, 1 some failed or a run was lost, 2 wrong use, 130 interrupted (the runs that
     are done are shown).
     """
     from lamps_cli.comparison import compare
+    from lamps_cli.diverging import differences
+    from lamps_cli.report.difference_view import show
+    from lamps_cli.simulate_outputs import recording, write_page, write_trace
     from lamps_cli.simulate_view import document, render
 
     given = _with_params([policy, *(name for names in against for name in names.split(",") if name)], params)
-    comparison = compare(_question(given, trace, profile, predict, load, shares, rate, seeds))
+    if diff and len(given) < 2:
+        raise Failure("a difference needs two policies: say --against which")
+    wanted = recording(diff, page, traced)
+    question = _question(given, trace, profile, predict, load, shares, rate, seeds)
+    comparison = compare(replace(question, recording=wanted))
     _none_done(comparison)
+    found = differences(comparison) if diff or page is not None else []
+    if page is not None:
+        write_page(page, comparison, found)
+    if traced is not None:
+        write_trace(traced, comparison)
     if as_json:
-        write_json(document(comparison))
+        write_json(document(comparison) | ({"differences": [asdict(d) for d in found]} if diff else {}))
     else:
-        write(render(comparison))
+        write("\n\n".join([render(comparison), *(show(d) for d in found if diff)]))
     raise click.exceptions.Exit(_told(comparison))
 
 

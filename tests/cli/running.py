@@ -11,9 +11,9 @@ LAMPS = Path(sys.executable).with_name("lamps")
 
 
 def lamps(
-    *arguments: str | Path, stdin: str = "", cwd: Path | None = None, **environment: str
+    *arguments: str | Path, stdin: str = "", cwd: Path | None = None, timeout_s: float = 60, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, at most a minute. Colour and debugging are off unless *environment* says so."""
+    """Run it to its end, at most *timeout_s*. Colour and debugging are off unless *environment* says so."""
     plain = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "LAMPS_DEBUG")}
     return subprocess.run(
         [LAMPS, *map(str, arguments)],
@@ -22,6 +22,6 @@ def lamps(
         env=plain | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout_s,
         check=False,
     )
