@@ -63,6 +63,7 @@ class CompiledPolicy:
     *rank_keys*: rank and promote, of waiting requests; *row_keys*: with the foreseen handling; *call_keys*: `on call`;
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
+    *limit_keys*: signals of the engine that the bounds of limits read.
     *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
     *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
     limit that is shared out has words of its own ("limit pinned ... by").
@@ -87,7 +88,7 @@ class CompiledPolicy:
         self.rank_keys, self.row_keys = row_keys["rank"], row_keys["row"]
         self.call_keys, self.admit_keys = row_keys["call"], row_keys["admit"]
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
-        self.class_keys = row_keys["class"]
+        self.class_keys, self.limit_keys = row_keys["class"], reads["limit"]
         self.steady = rules.promote is None and all(map(_stays, keys_read(rules.rank)))
         everything = frozenset[str]().union(*reads.values())
         self.engine_keys, self.call_engine_keys = everything - _rows(everything), reads["call"] - _rows(reads["call"])

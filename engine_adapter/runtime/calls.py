@@ -149,6 +149,14 @@ class Calls:
         if self.askings:
             self._ask_again(now)
 
+    def quiet_until(self) -> float:
+        """The instant before which `new_step` only counts, if nothing begins or ends a call until then."""
+        return min(self.keeping.next_due(), self.askings.next_due())
+
+    def pass_step(self, step: int) -> None:
+        """A step before `quiet_until` begins."""
+        self._step = step
+
     def _ask_again(self, now: float) -> None:
         wishes: list[tuple[Paused, Verdict]] = []
         for key in self.askings.due(now, self._step):

@@ -267,6 +267,19 @@ class Runtime:
             self.calls.forget(session.key)
             self.predictor.learn_loss(session.last_tool or USER)
 
+    def quiet_until(self) -> float:
+        """The instant before which `begin_step` does nothing but count, as long as no request waits, comes or ends.
+
+        Whatever begins to act on its own at a step has to be in here: virtual time asks no `begin_step` before.
+        """
+        return min(self.calls.quiet_until(), self.sessions.next_expiry())
+
+    def pass_step(self) -> None:
+        """A step before `quiet_until`, in which no request waited."""
+        self.step += 1
+        self._snapshot = None
+        self.calls.pass_step(self.step)
+
     def engine_now(self) -> Mapping[str, float | bool]:
         """The snapshot of this step, or since the last end of a turn (made when first asked)."""
         if self._snapshot is None:

@@ -25,6 +25,8 @@ logger = logging.getLogger("lamps")
 Snapshot = Mapping[str, float | bool]
 # What `on call` reads of the engine where it may answer something else than discard.
 _GRANTS = ("allow.preserve", "allow.swap")
+# Signals of the engine that never change.
+_LASTING = frozenset(("engine.kv_total", "engine.block_size", "engine.token_bytes", "engine.chunk"))
 DISCARD = Verdict(holds=((Handling.DISCARD, None),), costs=(), line=0)
 
 
@@ -55,6 +57,8 @@ class Deciding:
         self._engine_now = engine_now
         self._step = step
         self._counters = counters
+        self.limits_stand = policy.limit_keys <= _LASTING
+        """Whether no bound of a limit changes while the policy is active."""
         self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
         self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
         self._granted_of: Snapshot | None = None

@@ -150,6 +150,10 @@ class Copies:
                     refused.append(session)
         return refused
 
+    def next_due(self) -> float:
+        """The instant before which `new_step` does nothing, and no copy ends; already past while copies are made."""
+        return -math.inf if self._moved or self._storing else self.ledger.next_due()
+
     def stored(self, session: str, blocks: int) -> bool:
         """The port has copied so many more blocks; whether that makes the copy whole."""
         storing = self._storing.get(session)

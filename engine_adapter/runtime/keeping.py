@@ -205,6 +205,12 @@ class Keeping:
                 self._follow(paused, now)
         self._keep_limits()
 
+    def next_due(self) -> float:
+        """The instant before which `new_step` does nothing, if nothing is held or given back until then."""
+        if self and not self._deciding.limits_stand:
+            return -math.inf
+        return min(self.ledger.next_due(), self.copies.next_due())
+
     def _follow(self, paused: Paused, now: float) -> None:
         """The time of what is in force is over."""
         before = paused.handling

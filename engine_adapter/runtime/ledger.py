@@ -107,6 +107,12 @@ class Ledger:
             heapq.heappush(self._ends, entry)
         return [pin for _, _, pin in found]
 
+    def next_due(self) -> float:
+        """The instant at which the first pin ends; infinite without one."""
+        while self._ends and self._pins.get(self._ends[0][2].session) is not self._ends[0][2]:
+            heapq.heappop(self._ends)
+        return self._ends[0][0] if self._ends else math.inf
+
     def yielding(self, key: Callable[[Pin], Any] | None = None) -> list[Pin]:
         """All pins in the order in which they give their memory back.
 

@@ -38,6 +38,12 @@ class Askings:
             self._heap = [entry for entry in self._heap if self._asked.get(entry[2]) == entry[1]]
             heapq.heapify(self._heap)
 
+    def next_due(self) -> float:
+        """An instant before which nobody is due; already past where that is counted in steps."""
+        if not self._asked:
+            return math.inf
+        return -math.inf if self._every_steps else self._heap[0][0]
+
     def forget(self, session: str) -> None:
         """There is nothing left to ask about a session."""
         self._asked.pop(session, None)

@@ -19,6 +19,7 @@ What is ambiguous, and how it is decided:
 from __future__ import annotations
 
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +171,13 @@ class Sessions:
             self.forget(session)
             gone.append(session)
         return gone
+
+    def next_expiry(self) -> float:
+        """An instant before which `expire` finds none due, if no session comes or ends a turn; a second early."""
+        if len(self._by_key) > self._most:
+            return -math.inf
+        session = next(iter(self._idle.values()), None)
+        return math.inf if session is None else session.last_seen + self._expiry_s - 1.0
 
     # --- inside ----------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import count
 
 from engine_adapter.virtual.clock import VirtualClock
-from engine_adapter.virtual.engine import TOKEN, Events, Finished, VirtualEngine
+from engine_adapter.virtual.engine import TOKEN, VirtualEngine
+from engine_adapter.virtual.events import Events, Finished
 from engine_adapter.virtual.hints import teller
 from engine_adapter.virtual.recorder import MomentReached, Recorder
 from engine_adapter.virtual.simulate import Measured, Progress, Simulation
@@ -57,6 +58,7 @@ class Driver:
     """The state of one run."""
 
     def __init__(self, simulation: Simulation) -> None:
+        gc.collect()  # what a run before left behind: `drain` lets the collector sleep
         self.clock = VirtualClock()
         self._tell = teller(simulation.predict, simulation.load.seed)
         self._sessions = count()
@@ -100,18 +102,18 @@ class Driver:
 
     def _loop(self, progress: Progress | None) -> Ended:
         turns = 0
-        engine, upcoming = self.engine, self._upcoming
+        engine, upcoming, timeline = self.engine, self._upcoming, self._timeline
         while True:
             self._deliver()
             if not engine.busy:
                 if not upcoming:
                     return "finished"
-                self._timeline.take()
+                timeline.take()
                 self.clock.advance_to(upcoming[0][0])
                 continue
-            events = engine.step()
+            events = engine.step(min(upcoming[0][0], timeline.next_s) if upcoming else timeline.next_s)
             self._heard(events)
-            self._timeline.tick()
+            timeline.tick()
             if self._stalls(events):
                 return "stalled"
             turns += 1
@@ -236,7 +238,6 @@ def _few_collections() -> Iterator[None]:
     """Let the garbage collector look rarely: nearly everything here goes by reference counting, and what stays is
     millions of small results that it would look at again and again."""
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 100, 1000)
     try:

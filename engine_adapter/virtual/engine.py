@@ -7,9 +7,10 @@ verdict heard, between two steps, as on the server.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vllm.sampling_params import SamplingParams
@@ -23,6 +24,8 @@ from engine_adapter.runtime.core import Runtime
 from engine_adapter.virtual import shortcuts
 from engine_adapter.virtual.build import scheduler_for
 from engine_adapter.virtual.clock import VirtualClock
+from engine_adapter.virtual.decode import DecodeRuns
+from engine_adapter.virtual.events import Events, Finished, Occupancy
 from engine_adapter.virtual.profile import Profile
 from engine_adapter.vllm import internals
 
@@ -52,34 +55,6 @@ class _Step:
     answer: ModelRunnerOutput
     first_tokens: list[str]
     ends_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A request that was answered. *cached*: prompt tokens it found in the prefix cache when it was admitted."""
-
-    id: str
-    cached: int
-    started_s: float
-    preemptions: int
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """What a step brought, at the clock's present time. *scheduled*: tokens of the step begun, 0 when none was."""
-
-    scheduled: int = 0
-    first_tokens: Sequence[str] = ()
-    finished: Sequence[Finished] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """KV memory in blocks: used by requests, held by pins alone, free (prefix cache included)."""
-
-    running: int
-    pinned: int
-    free: int
 
 
 def block_hash(value: object) -> bytes:
@@ -115,6 +90,7 @@ class VirtualEngine:
         shortcuts.skip_idle_allocations(self.scheduler)
         shortcuts.skip_stop_checks(self.scheduler)
         shortcuts.skip_model_runner_data(self.scheduler)
+        self._decode_runs = DecodeRuns(self.scheduler, self.lamps, clock, profile.step, TOKEN)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -176,8 +152,13 @@ class VirtualEngine:
         """Whether there is anything to do."""
         return bool(self._live or self._under_way)
 
-    def step(self) -> Events:
-        """Let the engine core turn once: schedule, or wait for what computes, or both."""
+    def step(self, until_s: float = -math.inf) -> Events:
+        """Let the engine core turn once: schedule, or wait for what computes, or both.
+
+        Steps that begin before *until_s* and do nothing but decode are taken together, unless a recorder wants each.
+        """
+        if self.clock.now < until_s and (events := self._decode(until_s)) is not None:
+            return events
         scheduled = 0
         if self._live and len(self._under_way) < _MOST_UNDER_WAY:
             scheduled = self._schedule()
@@ -214,6 +195,30 @@ class VirtualEngine:
 
     # --- inside ----------------------------------------------------------------------------------
 
+    def _decode(self, until_s: float) -> Events | None:
+        """Take a run of steps that only decode; None where the next step isn't one."""
+        running = self.running
+        if self.recorder is not None or self._unanswered or self.waiting or not running:
+            return None
+        last: Sequence[str] = ()
+        match list(self._under_way):
+            case [] if not self._ahead:
+                steps, last = self._decode_runs.take(until_s)
+            case [step] if self._ahead and self._decodes_all(step):
+                steps, output, ends_s = self._decode_runs.take_ahead(step.output, step.ends_s, until_s)
+                self._under_way[0] = replace(step, output=output, ends_s=ends_s)
+            case _:
+                return None
+        self.steps += steps
+        return Events(steps * running, (), self._finished(last)) if steps else None
+
+    def _decodes_all(self, step: _Step) -> bool:
+        """Whether *step* gives each running request a token, and no request its first."""
+        ids = [request.request_id for request in self.scheduler.running]
+        return (
+            not step.first_tokens and step.answer.req_ids == ids and step.output.total_num_scheduled_tokens == len(ids)
+        )
+
     def _schedule(self) -> int:
         """Schedule one step and begin to compute it; returns its tokens."""
         output = self.scheduler.schedule()
@@ -246,9 +251,12 @@ class VirtualEngine:
         """The step has computed: its tokens reach the scheduler and the clients."""
         self.clock.advance_to(step.ends_s)
         self.scheduler.update_from_output(step.output, step.answer)
+        return Events(scheduled, step.first_tokens, self._finished(step.answer.req_ids))
+
+    def _finished(self, names: Sequence[str]) -> list[Finished]:
+        """Those of *names* that the last update ended."""
         ended = self.scheduler.finished_req_ids
-        finished = [self._ended(name) for name in step.answer.req_ids if name in ended and name in self._live]
-        return Events(scheduled, step.first_tokens, finished)
+        return [self._ended(name) for name in names if name in ended and name in self._live]
 
     def _ended(self, name: str) -> Finished:
         live = self._live.pop(name)

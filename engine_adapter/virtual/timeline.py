@@ -17,11 +17,11 @@ class Timeline:
         self._engine = engine
         self._samples: list[Sample] = []
         self._every_s = EVERY_S
-        self._next_s = 0.0
+        self.next_s = 0.0
 
     def tick(self) -> None:
         """Take a sample when one is due."""
-        if self._engine.clock() >= self._next_s:
+        if self._engine.clock() >= self.next_s:
             self.take()
 
     def take(self) -> None:
@@ -40,7 +40,7 @@ class Timeline:
                 kv_free=blocks.free * size,
             )
         )
-        self._next_s = now + self._every_s
+        self.next_s = now + self._every_s
         if len(self._samples) > MOST:
             del self._samples[1::2]
             self._every_s *= 2.0

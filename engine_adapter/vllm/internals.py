@@ -146,3 +146,42 @@ class Allocation:
                     return blocks
 
         self._manager.allocate_slots = allocate_or_yield
+
+
+def next_slot(scheduler: Scheduler, request: Request) -> None:
+    """What `schedule()` does about the KV of a running request that gains one token. There must be a free block."""
+    blocks = scheduler.kv_cache_manager.allocate_slots(request, 1, num_lookahead_tokens=scheduler.num_lookahead_tokens)
+    assert blocks is not None
+
+
+def decodes(request: Request, under_way: int) -> bool:
+    """Whether all that a running request lacks is its next token, with *under_way* tokens being computed (0 or 1)."""
+    return (
+        not request.is_prefill_chunk
+        and request.num_tokens + under_way - request.num_computed_tokens == 1
+        and request.num_in_flight_tokens == under_way
+        and request.num_output_placeholders == under_way
+        and not request.num_stale_output_tokens
+    )
+
+
+def begin_decode(request: Request) -> None:
+    """What scheduling one token leaves in a running request."""
+    request.num_computed_tokens += 1
+    request.num_in_flight_tokens += 1
+
+
+def end_decode(request: Request, token: int) -> None:
+    """What `update_from_output` leaves in a running request that doesn't stop at *token*."""
+    request.num_in_flight_tokens -= 1
+    request.append_output_token_ids(token)
+
+
+def count_steps(scheduler: Scheduler, steps: int) -> None:
+    """What is left in the scheduler by *steps* that scheduled one token of each running request, with none waiting."""
+    scheduler.current_step += steps
+    scheduler.finished_req_ids = set()
+    scheduler.reset_preempted_req_ids = set()
+    scheduler.prefill_capacity_bound = False
+    if not scheduler.use_v2_model_runner:
+        scheduler.prev_step_scheduled_req_ids = {request.request_id for request in scheduler.running}

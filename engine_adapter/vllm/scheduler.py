@@ -130,15 +130,30 @@ class LampsMixin(_Base):
 
     def update_from_output(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> Any:
         outputs = super().update_from_output(scheduler_output, *args, **kwargs)
+        self.computed(scheduler_output)
+        return outputs
+
+    def computed(self, output: SchedulerOutput) -> None:
+        """A step has been computed: learn what it cost."""
         now = self.lamps.engine.clock()
         self.lamps.watch.stepped(now, self._has_token)
-        if self._measured is not None and self._measured[0] is scheduler_output:
+        if self._measured is not None and self._measured[0] is output:
             _, began, shape = self._measured
             self._measured = None
             # With steps in flight, a step's own time is what it adds to the one before it.
             self.lamps.observe(replace(shape, step_s=now - max(began, self._updated_at)))
         self._updated_at = now
-        return outputs
+
+    def decoding(self, output: SchedulerOutput, sequences: int, context_tokens: int) -> None:
+        """In place of `schedule`, for a step that gives *sequences* running requests a token, while nothing waits.
+
+        *output* stands for the step until `computed`; *context_tokens*: what they had together before it.
+        """
+        self.lamps.pass_step()
+        self.waiting.new_step()
+        self._scheduled_tokens = sequences
+        if self.lamps.step % SAMPLE_EVERY == 0:
+            self._measured = (output, self.lamps.engine.clock(), StepSample(0, 0.0, sequences, context_tokens, 0.0))
 
     def _has_token(self, request_id: str) -> bool:
         request = self.requests.get(request_id)

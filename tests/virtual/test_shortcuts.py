@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from engine_adapter.virtual import jobs, shortcuts
-from engine_adapter.virtual.driver import run
-from tests.virtual.small import profile, simulation, trace
+from engine_adapter.virtual.decode import DecodeRuns
+from engine_adapter.virtual.driver import Driver, run
+from engine_adapter.virtual.simulate import Simulation
+from engine_adapter.workload.load import Load
+from engine_adapter.workload.trace import Trace
+from tests.virtual.small import profile, session, simulation, trace
+
+
+def outcome(given: Simulation) -> tuple[bytes, object]:
+    """The result of *given*, and what is left in the runtime, which decides what comes next."""
+    driver = Driver(given)
+    found = jobs.encode_measured(driver.drain())
+    lamps = driver.engine.lamps
+    left = lamps and (lamps.step, lamps.costs.state(), lamps.costs.epoch, lamps.costs.step_time_s)
+    return found, (driver.engine.scheduler.current_step, left)
+
+
+def step_by_step(given: Simulation) -> tuple[bytes, object]:
+    """The same, each of its steps scheduled by vLLM."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DecodeRuns, "take", lambda runs, until_s: (0, ()))
+        patch.setattr(DecodeRuns, "take_ahead", lambda runs, output, ends_s, until_s: (0, output, ends_s))
+        return outcome(given)
 
 
 @pytest.mark.parametrize("policy", ["stock", "lamps"])
@@ -19,4 +45,96 @@ def test_the_same_bytes_without_shortcuts(policy: str, ahead: bool, monkeypatch:
     for name in ("skip_idle_allocations", "skip_stop_checks", "skip_model_runner_data"):
         monkeypatch.setattr(shortcuts, name, lambda scheduler: None)
     monkeypatch.setattr(shortcuts, "skip_idle_hashing", lambda hasher, size: hasher)
-    assert jobs.encode_measured(run(given, None)) == jobs.encode_measured(short)
+    assert step_by_step(given)[0] == jobs.encode_measured(short)
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> dict[str, Any]:
+    """Few sessions or many, answers of a token or of many blocks, an engine that idles, or is full."""
+    turns = st.lists(st.tuples(st.integers(1, 150), st.integers(1, 120)), min_size=1, max_size=3)
+    sessions = [
+        session(f"s{n}", *draw(turns), gap_s=draw(st.sampled_from((0.0, 0.05, 0.3, 2.0))), tool=("a", "b")[n % 2])
+        for n in range(draw(st.integers(1, 12)))
+    ]
+    engine = profile(
+        async_scheduling=draw(st.booleans()),
+        block_size=draw(st.sampled_from((1, 2, 4, 16))),
+        kv_tokens=draw(st.sampled_from((1024, 1200, 4000))),
+        max_num_seqs=draw(st.sampled_from((2, 16))),
+        step=draw(
+            st.sampled_from(
+                (
+                    {"step_s": 0.01, "prefill_token_s": 1e-4, "decode_seq_s": 1e-4},
+                    {"floor_s": 0.007, "token_s": 3e-4, "prefill_context_s": 1e-7, "context_token_s": 1e-6},
+                )
+            )
+        ),
+    )
+    load = Load(rate=draw(st.sampled_from((0.5, 3.0, 30.0))), seed=draw(st.integers(0, 9)))
+    return {
+        "trace": Trace("drawn", tuple(sessions)),
+        "load": load,
+        "profile": engine,
+        "predict": draw(st.sampled_from(("online", "tool", "oracle"))),
+    }
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(loads(), st.sampled_from(("stock", "fcfs", "lamps")))
+def test_the_same_bytes_with_each_step_scheduled(load: dict[str, Any], policy: str) -> None:
+    given = simulation(policy, **load)
+    assert outcome(given) == step_by_step(given)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("policy", ["stock", "lamps"])
+def test_a_run_ends_where_memory_does(policy: str, ahead: bool) -> None:
+    # All are admitted at once; then their answers outgrow the memory while nobody waits.
+    growing = Trace("growing", tuple(session(f"s{n}", (20, 150 + n)) for n in range(9)))
+    given = simulation(
+        policy, trace=growing, profile=profile(kv_tokens=1200, async_scheduling=ahead), load=Load(rate=1e6)
+    )
+    assert run(given, None).counters["preemptions"] > 0
+    assert outcome(given) == step_by_step(given)
+
+
+AGAIN = "if call.elapsed > 1s { discard } else { preserve }"
+HANDLINGS = {
+    "ends": "on call preserve for 200ms",
+    "is followed": "on call preserve for 200ms then preserve for 300ms",
+    "is asked again": f"on call preserve\nwhile paused every 150ms {AGAIN}",
+    "is asked by steps": f"on call preserve\nwhile paused every 7steps {AGAIN}",
+    "is limited": "on call preserve\nlimit pinned <= 200tok - engine.running_tokens / 2",
+}
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("handling", HANDLINGS.values(), ids=HANDLINGS)
+def test_a_run_ends_where_a_pin_is_seen_to(handling: str, ahead: bool, tmp_path: Path) -> None:
+    # One session decodes for seconds; the pins of the others come and go beside it.
+    (tmp_path / "p.lamps").write_text(f'lamps 1\npolicy p "pins"\nrank request.arrival\n{handling}\n')
+    calling = [session(f"s{n}", (100 + n, 4), (30, 4), gap_s=2.7) for n in range(3)]
+    beside = Trace("beside", (session("long", (20, 600)), *calling))
+    given = simulation(
+        str(tmp_path / "p.lamps"), trace=beside, profile=profile(async_scheduling=ahead), load=Load(rate=5.0)
+    )
+    found = run(given, None)
+    assert max(sample.kv_pinned for sample in found.timeline) > 0
+    assert outcome(given) == step_by_step(given)
+
+
+@pytest.mark.parametrize("policy", ["stock", "fcfs", "lamps"])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_decode_steps_are_taken_together(policy: str, ahead: bool) -> None:
+    driver = Driver(simulation(policy, load=Load(rate=0.2, seed=3), profile=profile(async_scheduling=ahead)))
+    scheduled = 0
+    schedule = driver.engine.scheduler.schedule
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal scheduled
+        scheduled += 1
+        return schedule(*args, **kwargs)
+
+    driver.engine.scheduler.schedule = counted
+    found = driver.drain()
+    assert scheduled < found.steps / 4
