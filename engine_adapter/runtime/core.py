@@ -303,6 +303,12 @@ class Runtime:
         """What a step did and how long it took."""
         self.costs.observe(sample)
 
+    def transferred(self, direction: str, tokens: float, seconds: float) -> None:
+        """KV was moved to host memory ("out") or back ("in"). *seconds*: from its first byte to its last."""
+        self.counters[f"transfers.tokens_{direction}"] += round(tokens)
+        self.counters[f"transfers.us_{direction}"] += round(1e6 * seconds)
+        self.costs.observe_transfer(tokens, seconds)
+
     def _pin_changed(self, key: str, tokens: int) -> None:
         """The pin of a session now holds *tokens*; a follow-up that waits for it is ranked anew."""
         turn = self._pinned_turns.get(key)

@@ -10,6 +10,9 @@ that a compile pause or an idle gap counts as one slow step; and errors count re
 prediction, so that one long prefill doesn't outweigh a hundred decode steps. The first steps are
 kept until their median tells how fast the engine is, compared with the start values. When `REFUTED` steps
 in a row needed clipping, it is the fit that is wrong: the past is as good as forgotten.
+
+What a token takes to be moved to or from host memory is measured where it is moved: seconds over tokens, of recent
+transfers.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ CLIP = 4.0
 REFUTED = 6
 _FORGET_PAST = 1e3
 SMOOTHING = 1.0 / 16.0  # of the step time and of the present batch
+FORGET_TRANSFER = 0.95  # weight of a transfer 20 transfers ago: 1/e
 # A cost that moved by more than MOVED is published anew, SETTLE_STEPS after the last time; one that moved by more
 # than MOVED_FAR after FEW_STEPS. Publishing makes every waiting row be computed again (15 ms for 100,000), so
 # that happens in less than one step in a hundred.
@@ -71,6 +75,7 @@ class CostModel:
         self._clipped = 0  # steps in a row
         self._grown = 1.0  # weight of the newest step; older ones shrink by its growing
         self._batch = [1.0, 0.0, 0.0, 1.0, 0.0]  # mean terms of recent steps that decoded
+        self._moved_tokens = self._moved_s = 0.0  # of recent transfers
         self._first: list[StepSample] | None = []  # until there are enough for the engine's speed
         base = 0.9 * self.costs.decode_s_per_tok
         self._believe([base, self.costs.prefill_s_per_tok, self.costs.prefill_context_s_per_tok2, 0.01 * base, 0.0])
@@ -108,13 +113,19 @@ class CostModel:
         if settled >= FEW_STEPS:
             self._publish(MOVED if settled >= SETTLE_STEPS else MOVED_FAR)
 
+    def observe_transfer(self, tokens: float, seconds: float) -> None:
+        """Learn from KV of *tokens* that was moved to or from host memory in *seconds*; published with a step."""
+        if tokens > 0.0 and 0.0 < seconds < math.inf:
+            self._moved_tokens = FORGET_TRANSFER * self._moved_tokens + tokens
+            self._moved_s = FORGET_TRANSFER * self._moved_s + seconds
+
     def state(self) -> dict[str, float]:
         """What is worth keeping across restarts."""
         return {
             "prefill_s_per_tok": self._fit[_PREFILL],
             "prefill_context_s_per_tok2": self._fit[_AREA],
             "decode_s_per_tok": self._decode(),
-            "swap_s_per_tok": self.costs.swap_s_per_tok,
+            "swap_s_per_tok": self._swap(),
             "steps": float(self.steps),
         }
 
@@ -172,16 +183,20 @@ class CostModel:
     def _decode(self) -> float:
         return sum(c * x for c, x in zip(self._fit, self._batch, strict=True))
 
+    def _swap(self) -> float:
+        return self._moved_s / self._moved_tokens if self._moved_tokens else self.costs.swap_s_per_tok
+
     def _publish(self, share: float) -> None:
         """Publish the costs if one moved by more than *share*."""
         costs, fit = self.costs, self._fit
-        prefill, area, decode = fit[_PREFILL], fit[_AREA], self._decode()
+        prefill, area, decode, swap = fit[_PREFILL], fit[_AREA], self._decode(), self._swap()
         if (
             _moved(costs.prefill_s_per_tok, prefill, share, 0.0)
             or _moved(costs.prefill_context_s_per_tok2, area, share, _NEGLIGIBLE_PER_TOKEN * prefill)
             or _moved(costs.decode_s_per_tok, decode, share, 0.0)
+            or _moved(costs.swap_s_per_tok, swap, share, 0.0)
         ):
-            self.costs = Costs(prefill, area, decode, costs.swap_s_per_tok)
+            self.costs = Costs(prefill, area, decode, swap)
             self.epoch += 1
             self._published_at = self.steps
 

@@ -17,7 +17,10 @@ _DEFAULTS: Mapping[str, float | bool] = {
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What doesn't change while an engine runs. *hash_block_size*: tokens a block hash covers."""
+    """What doesn't change while an engine runs.
+
+    *hash_block_size*: tokens a block hash covers. *no_swap*: why it can't swap, in a sentence; "" where it can.
+    """
 
     kv_total_tokens: int
     block_size: int
@@ -26,6 +29,7 @@ class EngineFacts:
     chunk_tokens: int
     can_preserve: bool
     can_swap: bool = False
+    no_swap: str = ""
 
 
 @dataclass(frozen=True, slots=True)

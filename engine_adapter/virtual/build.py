@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, VllmConfig
+from vllm.config import CacheConfig, DeviceConfig, KVTransferConfig, ModelConfig, SchedulerConfig, VllmConfig
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.structured_output import StructuredOutputManager
 
 from engine_adapter.virtual.profile import Profile
+from engine_adapter.vllm.offload.config import kv_transfer_config
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler
 
 # Policies that are none: vLLM as it is, with its prefix cache and without.
@@ -36,7 +37,10 @@ _MODEL = {
 
 
 def vllm_config(profile: Profile, lamps: Mapping[str, Any] | None = None, caching: bool = True) -> VllmConfig:
-    """vLLM's configuration of such an engine; *lamps* is what `--additional-config` would say under that key."""
+    """vLLM's configuration of such an engine; *lamps* is what `--additional-config` would say under that key.
+
+    With it the engine swaps, where *profile* has host memory to swap to.
+    """
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(
             json.dumps({**_MODEL, "max_position_embeddings": profile.max_model_len})
@@ -54,7 +58,11 @@ def vllm_config(profile: Profile, lamps: Mapping[str, Any] | None = None, cachin
             enable_chunked_prefill=True,
             async_scheduling=False,  # the CPU platform refuses it; the base class is chosen here instead
         )
+        swap = None
+        if lamps is not None and profile.host_bytes is not None:
+            swap = KVTransferConfig(**kv_transfer_config(int(profile.host_bytes)))
         return VllmConfig(
+            kv_transfer_config=swap,
             model_config=model,
             cache_config=cache,
             scheduler_config=limits,

@@ -27,6 +27,7 @@ from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.decode import DecodeRuns
 from engine_adapter.virtual.events import Events, Finished, Occupancy
 from engine_adapter.virtual.profile import Profile
+from engine_adapter.virtual.transfers import Transfers
 from engine_adapter.vllm import internals
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ TOKEN = 7
 _ANSWER, _NO_ANSWER = [TOKEN], list[int]()  # read-only, shared by all requests and steps
 # With a step computing and the next one scheduled, the engine core waits for the first.
 _MOST_UNDER_WAY = 2
+# Of a step in which there is nothing to compute: the engine core sleeps for as long (core.py, 0.32).
+_LOOKS_AGAIN_S = 0.001
 
 
 @dataclass(slots=True)
@@ -55,6 +58,10 @@ class _Step:
     answer: ModelRunnerOutput
     first_tokens: list[str]
     ends_s: float
+
+
+def _nothing_computed() -> ModelRunnerOutput:
+    return ModelRunnerOutput(req_ids=[], req_id_to_index={}, sampled_token_ids=[])
 
 
 def block_hash(value: object) -> bytes:
@@ -89,7 +96,12 @@ class VirtualEngine:
         self._watch_preemptions()
         shortcuts.skip_idle_allocations(self.scheduler)
         shortcuts.skip_stop_checks(self.scheduler)
-        shortcuts.skip_model_runner_data(self.scheduler)
+        self._transfers: Transfers | None = None
+        if self.scheduler.connector is not None:
+            assert profile.swap_token_s is not None
+            self._transfers = Transfers(profile.swap_token_s, profile.block_size, profile.token_bytes)
+        else:
+            shortcuts.skip_model_runner_data(self.scheduler)  # the connector reads it too
         self._decode_runs = DecodeRuns(self.scheduler, self.lamps, clock, profile.step, TOKEN)
 
     # --- requests ------------------------------------------------------------------------------
@@ -150,17 +162,18 @@ class VirtualEngine:
     @property
     def busy(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self._live or self._under_way)
+        return bool(self._live or self._under_way) or self._transferring
 
     def step(self, until_s: float = -math.inf) -> Events:
         """Let the engine core turn once: schedule, or wait for what computes, or both.
 
-        Steps that begin before *until_s* and do nothing but decode are taken together, unless a recorder wants each.
+        Steps that begin before *until_s* and do nothing but decode are taken together, unless a recorder wants each or
+        what they compute may be swapped.
         """
         if self.clock.now < until_s and (events := self._decode(until_s)) is not None:
             return events
         scheduled = 0
-        if self._live and len(self._under_way) < _MOST_UNDER_WAY:
+        if (self._live or self._transferring) and len(self._under_way) < _MOST_UNDER_WAY:
             scheduled = self._schedule()
             if self._ahead and scheduled and len(self._under_way) < _MOST_UNDER_WAY:
                 return Events(scheduled)
@@ -177,8 +190,8 @@ class VirtualEngine:
 
     @property
     def computing(self) -> bool:
-        """Whether a step is under way."""
-        return bool(self._under_way)
+        """Whether a step or a transfer is under way."""
+        return bool(self._under_way) or self._transferring
 
     @property
     def paused(self) -> int:
@@ -198,7 +211,9 @@ class VirtualEngine:
     def _decode(self, until_s: float) -> Events | None:
         """Take a run of steps that only decode; None where the next step isn't one."""
         running = self.running
-        if self.recorder is not None or self._unanswered or self.waiting or not running:
+        if self.recorder is not None or self._transfers is not None:
+            return None
+        if self._unanswered or self.waiting or not running:
             return None
         last: Sequence[str] = ()
         match list(self._under_way):
@@ -222,11 +237,15 @@ class VirtualEngine:
     def _schedule(self) -> int:
         """Schedule one step and begin to compute it; returns its tokens."""
         output = self.scheduler.schedule()
+        began = max(self.clock(), self._under_way[-1].ends_s if self._under_way else 0.0)
+        if self._transfers is not None:
+            began = self._transfers.begin(output.kv_connector_metadata, began)
         if not output.total_num_scheduled_tokens:
+            if self._transferring:
+                self._under_way.append(_Step(output, _nothing_computed(), [], self._idle_until_s(began)))
             return 0
         self.steps += 1
         self._admitted(output)
-        began = max(self.clock(), self._under_way[-1].ends_s if self._under_way else 0.0)
         ids = list(output.num_scheduled_tokens)
         requests = self.scheduler.requests
         answer = ModelRunnerOutput(
@@ -250,6 +269,8 @@ class VirtualEngine:
     def _finish(self, step: _Step, scheduled: int) -> Events:
         """The step has computed: its tokens reach the scheduler and the clients."""
         self.clock.advance_to(step.ends_s)
+        if self._transfers is not None:
+            step.answer.kv_connector_output = self._transfers.ended(step.ends_s)
         self.scheduler.update_from_output(step.output, step.answer)
         return Events(scheduled, step.first_tokens, self._finished(step.answer.req_ids))
 
@@ -257,6 +278,17 @@ class VirtualEngine:
         """Those of *names* that the last update ended."""
         ended = self.scheduler.finished_req_ids
         return [self._ended(name) for name in names if name in ended and name in self._live]
+
+    @property
+    def _transferring(self) -> bool:
+        """Whether vLLM's engine core would go on stepping for transfers alone."""
+        return self._transfers is not None and self.scheduler.connector.has_pending_push_work()
+
+    def _idle_until_s(self, now: float) -> float:
+        """The end of a step without work: the next transfer's, or when the engine core looks again."""
+        assert self._transfers is not None
+        again = now + _LOOKS_AGAIN_S
+        return min(max(self._transfers.next_end_s(now), now), again) if self._transfers else again
 
     def _ended(self, name: str) -> Finished:
         live = self._live.pop(name)

@@ -101,6 +101,8 @@ class Profile(_Strict):
     step: StepTimes
     swap_token_s: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """To move one token's KV to host memory, or back; None where nobody has measured it."""
+    host_bytes: Bytes | None = None
+    """Host memory for swapped KV; without it nothing is swapped."""
 
     @model_validator(mode="after")
     def _has_memory(self) -> Self:
@@ -108,6 +110,8 @@ class Profile(_Strict):
             raise ValueError("the KV memory is given once: as kv_tokens, kv_blocks or memory")
         if self.blocks < 1:
             raise ValueError("no KV memory is left: less than one block")
+        if self.host_bytes is not None and self.swap_token_s is None:
+            raise ValueError("host_bytes needs swap_token_s: what it takes to move a token there")
         if self.max_num_batched_tokens < self.max_num_seqs:
             raise ValueError(
                 f"max_num_batched_tokens ({self.max_num_batched_tokens}) is less than max_num_seqs"

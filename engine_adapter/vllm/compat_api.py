@@ -93,6 +93,13 @@ def parse_serve_args(flags: Sequence[str], defaults: Mapping[str, Any], cpu_defa
     return args
 
 
+def kv_transfer(fields: Mapping[str, Any]) -> Any:
+    """vLLM's KV transfer configuration of these *fields*."""
+    from vllm.config import KVTransferConfig
+
+    return KVTransferConfig(**fields)
+
+
 def serve(args: Namespace) -> None:
     """Run vLLM's server until it is stopped: one API server or several, data parallel or not, as *args* say."""
     from vllm.entrypoints.cli.serve import ServeSubcommand

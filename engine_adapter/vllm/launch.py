@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engine_adapter.vllm import compat_api, models
+from engine_adapter.vllm.offload import config as swap
 from engine_adapter.vllm.startlog import StartLog, kept_back
 
 DEFAULT_MODEL = "smollm2"
@@ -52,7 +53,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to serve. *policy* None is vLLM as it is; *flags* go to vLLM's own parser, unread."""
+    """What to serve. *policy* None is vLLM as it is; *flags* go to vLLM's own parser, unread.
+
+    *swap_gib*: host memory for swapped KV, of each engine; 0 for none.
+    """
 
     policy: Policy | None
     model: str | None
@@ -60,6 +64,7 @@ class Plan:
     port: int
     store: Path | None
     flags: tuple[str, ...] = ()
+    swap_gib: float = 0.0
 
 
 # What vLLM logs -> what it means, what to do. Groups fill the sentence.
@@ -98,6 +103,7 @@ def serve(plan: Plan) -> None:
     """Serve *plan* until stopped. LaunchError when it can't start; SystemExit 2 for a flag that vLLM doesn't know."""
     check_engine()
     check_port(plan.host, plan.port, plan.flags)
+    check_swap(plan)
     name = plan.model or DEFAULT_MODEL
     folder = resolve_model(name)
     os.environ.update(environment(plan, folder))
@@ -151,6 +157,22 @@ def check_port(host: str, port: int, flags: tuple[str, ...]) -> None:
         raise LaunchError(
             f"port {port} on {host} is taken", f"stop what listens there, or choose another: --port {port + 1}"
         ) from problem
+
+
+def check_swap(plan: Plan) -> None:
+    """LaunchError for host memory that can't be used, or that this machine doesn't have."""
+    if not plan.swap_gib:
+        return
+    if plan.policy is None:
+        raise LaunchError("vLLM's own scheduler swaps nothing: --swap-space needs a policy")
+    for flag in plan.flags:
+        if flag.partition("=")[0] in {"--kv-transfer-config", "--kv-offloading-size", "--kv-offloading-backend"}:
+            raise LaunchError(
+                f"--swap-space and {flag.partition('=')[0]} both say where KV is moved to",
+                "leave one out: an engine has one KV connector",
+            )
+    if found := swap.problem(int(plan.swap_gib * swap.GIB)):
+        raise LaunchError(*found)
 
 
 def resolve_model(name: str) -> Path | None:
@@ -213,6 +235,8 @@ def _parsed(plan: Plan, name: str, folder: Path | None, log: StartLog) -> Namesp
             "name it first, as in `lamps serve MODEL --flag ...`, or with --model",
         )
     args.additional_config = merged_config(plan, args.additional_config)
+    if plan.swap_gib:
+        args.kv_transfer_config = compat_api.kv_transfer(swap.kv_transfer_config(int(plan.swap_gib * swap.GIB)))
     return args
 
 

@@ -27,6 +27,7 @@ from engine_adapter.runtime.engine import Engine, EngineLoad
 from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
 from engine_adapter.runtime.state import Holding, state
 from engine_adapter.vllm import internals
+from engine_adapter.vllm.offload.connect import connect
 from engine_adapter.vllm.queue import RankedQueue
 
 # One step in this many is measured for the cost model: enough to follow a change within seconds.
@@ -50,13 +51,20 @@ class LampsMixin(_Base):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         settings = Settings.from_config(self.vllm_config.additional_config)
+        port = connect(self)
+        self.lamps_swap = None if isinstance(port, str) else port
+        facts = internals.facts_of(self)
         engine = Engine(
-            facts=internals.facts_of(self),
+            facts=replace(facts, can_swap=self.lamps_swap is not None, no_swap=port if isinstance(port, str) else ""),
             load=self._load,
             release=lambda blocks: internals.release_blocks(self, blocks),
             clock=self.clock,
+            host=None if self.lamps_swap is None else self.lamps_swap.host_memory(),
         )
         self.lamps: Runtime = activate(settings, engine, engine_id=str(self.parallel_config.data_parallel_rank))
+        if self.lamps_swap is not None:
+            workers = self.parallel_config.world_size
+            self.lamps_swap.attach(self.lamps.calls, self.lamps.transferred, facts.token_bytes, workers)
         self.waiting = RankedQueue(self.lamps)
         self._allocation = internals.Allocation(self, self._make_room)
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
@@ -113,6 +121,8 @@ class LampsMixin(_Base):
     # --- steps ---------------------------------------------------------------------------------
 
     def schedule(self, *args: Any, **kwargs: Any) -> SchedulerOutput:
+        if self.lamps_swap is not None:
+            self.lamps_swap.report()
         self.lamps.begin_step()
         self.waiting.new_step()
         # Only pins can make room, and none comes to be while vLLM schedules.

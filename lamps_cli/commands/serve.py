@@ -45,6 +45,14 @@ from lamps_cli.exit_codes import ExitCode
     help="Keeps what is learned about tools and lengths.  [default: a file for each model, in the cache]",
 )
 @click.option(
+    "--swap-space",
+    "swap_gib",
+    type=click.FloatRange(min=0.0),
+    default=0.0,
+    metavar="GIB",
+    help="Host memory of each engine for KV that the policy swaps.  [default: none, nothing is swapped]",
+)
+@click.option(
     "--vllm-help", is_flag=False, flag_value="listgroup", metavar="TOPIC", help="Print vLLM's flags and stop."
 )
 @click.argument("vllm", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [VLLM FLAGS]")
@@ -55,6 +63,7 @@ def serve(
     host: str,
     port: int,
     store: str | None,
+    swap_gib: float,
     vllm_help: str | None,
     vllm: tuple[str, ...],
 ) -> None:
@@ -72,7 +81,8 @@ def serve(
             raise click.UsageError(f"two models: {vllm[0]} and --model {model}")
         model, vllm = vllm[0], vllm[1:]
     chosen = None if policy == STOCK else chosen_policy(policy, params, without="no server was started")
-    plan = launch.Plan(chosen, model, host, port, _store_path(store, model or launch.DEFAULT_MODEL), vllm)
+    store_path = _store_path(store, model or launch.DEFAULT_MODEL)
+    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib)
     try:
         launch.serve(plan)
     except launch.LaunchError as problem:

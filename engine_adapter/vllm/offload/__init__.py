@@ -1,0 +1,1 @@
+"""Swap: KV of paused sessions in host memory, through vLLM's OffloadingConnector."""
