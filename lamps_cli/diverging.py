@@ -134,8 +134,10 @@ def _said(run: Run, state: Mapping[str, Any], names: Sequence[str]) -> str:
     from policy_dsl.situation import StateError
 
     loaded = checked(run.policy)[0]
+    # What holds a request is said in the order of the policy that ran.
+    rows = {name: {k: v for k, v in row.items() if k != "held_by"} for name, row in state["requests"].items()}
     try:
-        situation = of_document(loaded, {**state, "params": dict(run.simulation.params)})
+        situation = of_document(loaded, {**state, "requests": rows, "params": dict(run.simulation.params)})
     except StateError as problem:
         return str(problem)
     explanation = replace(explain(loaded, situation, names), order=(), left_out=())

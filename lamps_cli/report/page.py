@@ -38,6 +38,8 @@ _DECIDED = {
     "runtime.pins.yielded_idle": "pins yielded, as nothing ran",
     "runtime.pins.yielded_promoted": "pins yielded to a promoted request",
     "runtime.pins.shrunk": "pins shrunk",
+    "runtime.swap.tokens_out": "tokens swapped out",
+    "runtime.copies.tokens_reused": "tokens reused from host memory",
     "preemptions": "preemptions",
     "recomputed_after_call": "tokens computed again after a call",
     "recomputed_after_preemption": "tokens computed again after a preemption",
