@@ -22,6 +22,8 @@ Level = Literal["ok", "note", "fail"]
 
 # Bytes: torch, vLLM and two worker processes take about 2.5 GB before any model.
 MEMORY_WANTED = 4_000_000_000
+# Bytes in /dev/shm below which a swap space isn't worth its name; Docker gives containers 64 MB.
+SHARED_WANTED = 1_000_000_000
 # Releases of transformers that each vLLM release accepts: at least, below.
 TRANSFORMERS = {"0.31": ((0, 0), (5, 18)), "0.32": ((5, 16), (5, 21))}
 _CPU_SETUP = "run `make setup`, or install from requirements/cpu.lock"
@@ -48,6 +50,7 @@ def check_all(host: str, port: int) -> list[Finding]:
         *check_plugins(),
         *check_model(),
         *check_machine(_cpu_flags(), _memory_bytes()),
+        *check_swap(_is_cpu_vllm(), _shared_memory_bytes()),
         *check_address(host, port),
     ]
 
@@ -157,6 +160,18 @@ def check_machine(flags: set[str], memory: int | None) -> Iterator[Finding]:
         yield Finding(level, "memory", f"{memory / 1e9:.1f} GB available", mend)
 
 
+def check_swap(on_cpu: bool, shared_bytes: int | None) -> Iterator[Finding]:
+    """*shared_bytes*: free in /dev/shm, where vLLM's GPU workers keep swapped KV; None when unknown."""
+    how = "lamps serve --swap-space GIB; without it nothing is swapped"
+    if on_cpu or shared_bytes is None:
+        yield Finding("ok", "swap", how)
+    elif shared_bytes < SHARED_WANTED:
+        mend = "start the container with --shm-size of at least what --swap-space is to be"
+        yield Finding("note", "swap", f"{shared_bytes / 1e9:.1f} GB free in /dev/shm, where GPU workers swap to", mend)
+    else:
+        yield Finding("ok", "swap", f"{how}; {shared_bytes / 1e9:.1f} GB free in /dev/shm")
+
+
 def check_address(host: str, port: int) -> Iterator[Finding]:
     try:
         check_port(host, port, ())
@@ -207,3 +222,11 @@ def _memory_bytes() -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+
+
+def _shared_memory_bytes() -> int | None:
+    try:
+        found = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize

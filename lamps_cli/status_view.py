@@ -61,6 +61,10 @@ def _summary(frame: Frame) -> Text:
     ]
     if isinstance(free, float) and isinstance(total, float):
         parts.append(f"{free:,.0f} of {total:,.0f} tokens free")
+    if frame.swap.possible:
+        parts.append(f"{frame.memory.host:,} of {frame.swap.total:,} tokens of host memory used")
+    elif frame.swap.reason:
+        parts.append(f"can't swap: {frame.swap.reason}")
     return Text(", ".join(parts))
 
 

@@ -147,6 +147,14 @@ class Memory(msgspec.Struct, frozen=True):
     host: int = 0
 
 
+class Swap(msgspec.Struct, frozen=True):
+    """Whether KV can be moved to host memory; *reason* why not, a sentence. *total*: tokens that host memory holds."""
+
+    possible: bool = False
+    reason: str = ""
+    total: int = 0
+
+
 class Quantiles(msgspec.Struct, frozen=True):
     """Of the last *count* values."""
 
@@ -267,6 +275,7 @@ class Frame(msgspec.Struct, frozen=True):
     running_total: int = 0
     paused_total: int = 0
     memory: Memory = Memory()
+    swap: Swap = Swap()
     latency: Latency = Latency()
     flow: Flow = Flow()
     rules: tuple[RuleUse, ...] = ()

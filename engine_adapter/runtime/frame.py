@@ -69,6 +69,7 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
         "paused_total": len(runtime.calls.paused),
         "pins": {"count": len(ledger), "tokens": ledger.tokens, "share": ledger.tokens / total},
         "memory": _memory(runtime, total, view),
+        "swap": _swap(runtime),
         "latency": {
             "first_token": meter.first_token.quantiles(now),
             "turn": meter.turn.quantiles(now),
@@ -127,6 +128,11 @@ def _memory(runtime: Runtime, total: int, view: View) -> dict[str, int]:
         "free": free - cached,
         "host": runtime.calls.copies.ledger.tokens,
     }
+
+
+def _swap(runtime: Runtime) -> dict[str, Any]:
+    facts = runtime.engine.facts
+    return {"possible": facts.can_swap, "reason": facts.no_swap, "total": runtime.calls.copies.total_tokens}
 
 
 def _guard(runtime: Runtime) -> dict[str, str]:

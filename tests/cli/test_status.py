@@ -145,3 +145,16 @@ def test_each_engine_has_a_block_and_colour_is_kept_out_of_pipes() -> None:
 def test_a_session_name_is_not_taken_for_markup() -> None:
     odd = FRAME | {"paused": [FRAME["paused"][1] | {"session": "[red]x[/]"}]}
     assert "[red]x[/]" in show(parse_status(json.dumps(STATUS | {"engines": [odd]})), "here", colour=True)
+
+
+@pytest.mark.parametrize(
+    ("swap", "said"),
+    [
+        ({"possible": True, "total": 65536}, "1,280 of 65,536 tokens of host memory used"),
+        ({"possible": False, "reason": "prefix caching is off"}, "can't swap: prefix caching is off"),
+    ],
+)
+def test_swap_is_shown_or_why_there_is_none(swap: dict[str, Any], said: str) -> None:
+    frame = FRAME | {"swap": swap, "memory": {"host": 1280}}
+    shown = show(parse_status(json.dumps(STATUS | {"engines": [frame]})), "http://here", colour=False)
+    assert said in " ".join(shown.split())

@@ -90,6 +90,23 @@ def test_what_prefill_costs_outlasts_a_long_decode() -> None:
     assert model.costs.decode_s_per_tok == pytest.approx(0.0168, rel=0.1)
 
 
+def test_the_cost_of_swapping_is_what_transfers_took() -> None:
+    """Ten slow transfers long ago, forty fast ones since."""
+    model = fitted(GPU, 200)
+    for seconds in [*[0.1] * 10, *[0.001] * 40]:
+        model.observe_transfer(1000, seconds)
+    for nothing in (0.0, math.nan, math.inf):
+        model.observe_transfer(1000, nothing)
+    model.observe_transfer(0, 1.0)
+    before = model.epoch
+    assert model.costs.swap_s_per_tok == Costs().swap_s_per_tok
+    fitted(GPU, 200, model)
+    assert model.epoch > before
+    slow, fast = sum(0.95**n for n in range(40, 50)), sum(0.95**n for n in range(40))
+    assert model.costs.swap_s_per_tok == pytest.approx((1e-4 * slow + 1e-6 * fast) / (slow + fast))
+    assert CostModel.from_state(model.state()).costs.swap_s_per_tok == model.costs.swap_s_per_tok
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
 def test_a_time_that_is_none_is_ignored(seconds: float) -> None:
     model = CostModel()
