@@ -34,6 +34,7 @@ COMMANDS = {
     "lsp": "The language server that editors start.",
     "rule": "Explain a rule of lint.",
     "doctor": "What is installed, what would fail, and how to mend it.",
+    "parity": "Replay a record of a server's steps, and find the first other decision.",
     "completion": "Print the completion script for a shell.",
 }
 

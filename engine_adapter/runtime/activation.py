@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import policies
@@ -29,11 +29,15 @@ logger = logging.getLogger("lamps")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`--additional-config '{"lamps": {...}}'`: *policy* is a path or the name of a shipped one."""
+    """`--additional-config '{"lamps": {...}}'`: *policy* is a path or the name of a shipped one.
+
+    *record*: a new file for a record of all steps, which holds the token ids of all prompts and answers.
+    """
 
     policy: str = "lamps"
     params: Mapping[str, float] = field(default_factory=dict)
     store: str | None = None
+    record: str | None = None
 
     @staticmethod
     def from_config(additional_config: object) -> Settings:
@@ -41,9 +45,10 @@ class Settings:
         given = additional_config.get("lamps", {}) if isinstance(additional_config, Mapping) else {}
         if not isinstance(given, Mapping):
             raise ValueError('additional_config["lamps"] must be an object')
-        unknown = sorted(set(given) - {"policy", "params", "store"})
+        known = [setting.name for setting in fields(Settings)]
+        unknown = sorted(set(given) - set(known))
         if unknown:
-            raise ValueError(f'additional_config["lamps"] has no setting {unknown[0]!r}: policy, params, store')
+            raise ValueError(f'additional_config["lamps"] has no setting {unknown[0]!r}: {", ".join(known)}')
         return Settings(**given)
 
 

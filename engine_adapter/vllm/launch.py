@@ -56,6 +56,7 @@ class Plan:
     """What to serve. *policy* None is vLLM as it is; *flags* go to vLLM's own parser, unread.
 
     *swap_gib*: host memory for swapped KV, of each engine; 0 for none.
+    *record*: a new file for a record of all steps, or None.
     """
 
     policy: Policy | None
@@ -65,6 +66,7 @@ class Plan:
     store: Path | None
     flags: tuple[str, ...] = ()
     swap_gib: float = 0.0
+    record: Path | None = None
 
 
 # What vLLM logs -> what it means, what to do. Groups fill the sentence.
@@ -104,6 +106,7 @@ def serve(plan: Plan) -> None:
     check_engine()
     check_port(plan.host, plan.port, plan.flags)
     check_swap(plan)
+    check_record(plan.record)
     name = plan.model or DEFAULT_MODEL
     folder = resolve_model(name)
     os.environ.update(environment(plan, folder))
@@ -175,6 +178,16 @@ def check_swap(plan: Plan) -> None:
         raise LaunchError(*found)
 
 
+def check_record(path: Path | None) -> None:
+    """LaunchError unless a new file can be made at *path*."""
+    if path is None:
+        return
+    if path.exists() or path.is_symlink():
+        raise LaunchError(f"{path} exists: a record is never written over another file", "choose another name")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise LaunchError(f"{path} can't be made: there is no folder {path.parent} that may be written to")
+
+
 def resolve_model(name: str) -> Path | None:
     """The local folder of *name*, or None for a name on the hub. Embedded models are built on first use."""
     if name in models.BUILDERS:
@@ -216,6 +229,7 @@ def merged_config(plan: Plan, given: Any) -> Any:
         "policy": str(plan.policy.path),
         "store": str(plan.store) if plan.store else None,
         "params": dict(plan.policy.params),
+        **({"record": str(plan.record)} if plan.record else {}),
     }
     return {**given, "lamps": {**settings, **given.get("lamps", {})}}
 

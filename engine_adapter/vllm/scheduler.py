@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -91,6 +93,15 @@ class LampsMixin(_Base):
             hashes=request.block_hashes,
             cached_tokens=internals.cached_tokens(self, request) if self.lamps.reads_cached else 0,
         )
+
+    def finish_requests(self, request_ids: str | Iterable[str] | None, finished_status: RequestStatus) -> list[Request]:
+        """One after the other, as given: vLLM makes a set, so what is freed first would differ between processes."""
+        if request_ids is None or isinstance(request_ids, str):
+            return super().finish_requests(request_ids, finished_status)
+        ended = []
+        for name in sorted(request_ids) if isinstance(request_ids, set) else request_ids:
+            ended += super().finish_requests(name, finished_status)
+        return ended
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self._refused_at = self.lamps.step
@@ -291,4 +302,8 @@ class AsyncLampsScheduler(LampsMixin, AsyncScheduler):
 def lamps_scheduler(vllm_config: VllmConfig, *args: Any, **kwargs: Any) -> Scheduler:
     """What `--scheduler-cls` names: the scheduler for this engine's configuration."""
     cls = AsyncLampsScheduler if vllm_config.scheduler_config.async_scheduling else LampsScheduler
+    if path := Settings.from_config(vllm_config.additional_config).record:
+        from engine_adapter.vllm.recording import recorded
+
+        cls = recorded(cls, Path(path))
     return cls(vllm_config, *args, **kwargs)

@@ -14,6 +14,7 @@ from lamps_cli.chosen_policy import STOCK, chosen_policy
 from lamps_cli.completing import policies
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
+from lamps_cli.output import warn
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
@@ -53,6 +54,14 @@ from lamps_cli.exit_codes import ExitCode
     help="Host memory of each engine for KV that the policy swaps.  [default: none, nothing is swapped]",
 )
 @click.option(
+    "--record-steps",
+    "record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="For developers: record every step of the engine into a new file, which `lamps parity` replays. It will hold "
+    "the token ids of ALL PROMPTS AND ANSWERS.",
+)
+@click.option(
     "--vllm-help", is_flag=False, flag_value="listgroup", metavar="TOPIC", help="Print vLLM's flags and stop."
 )
 @click.argument("vllm", nargs=-1, type=click.UNPROCESSED, metavar="[MODEL] [VLLM FLAGS]")
@@ -64,6 +73,7 @@ def serve(
     port: int,
     store: str | None,
     swap_gib: float,
+    record: Path | None,
     vllm_help: str | None,
     vllm: tuple[str, ...],
 ) -> None:
@@ -82,11 +92,22 @@ def serve(
         model, vllm = vllm[0], vllm[1:]
     chosen = None if policy == STOCK else chosen_policy(policy, params, without="no server was started")
     store_path = _store_path(store, model or launch.DEFAULT_MODEL)
-    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib)
+    if record is not None:
+        record = _recording(record, policy)
+    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib, record)
     try:
         launch.serve(plan)
     except launch.LaunchError as problem:
         raise Failure(problem.message, problem.hint, ExitCode.FINDINGS) from problem
+
+
+def _recording(record: Path, policy: str) -> Path:
+    """Where the steps are recorded, after a warning. UsageError where nothing would be."""
+    if policy == STOCK:
+        raise click.UsageError(f"--record-steps records what a policy decides, and --policy {STOCK} is none")
+    path = record.expanduser().resolve()
+    warn(f"recording to {path}: the token ids of ALL PROMPTS AND ANSWERS. Keep it as private as they are.")
+    return path
 
 
 def _store_path(store: str | None, model: str) -> Path | None:
