@@ -22,9 +22,9 @@ from typing import Any
 
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
-from engine_adapter.virtual.driver import Driver, run
+from engine_adapter.virtual.driver import Driver
 from engine_adapter.virtual.profile import load_profile
-from engine_adapter.virtual.saturation import probe, saturation
+from engine_adapter.virtual.remembered import saturation_of
 from engine_adapter.virtual.simulate import Measured, Simulation
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.trace import load_trace
@@ -79,7 +79,7 @@ def long_run(rate: float, sessions: int = 100_000) -> dict[str, Any]:
 
 
 def main() -> int:
-    found = saturation(run(probe(load_trace(TRACE), load_profile(PROFILE)), None).sessions)
+    found = saturation_of(load_trace(TRACE), load_profile(PROFILE))
     rate = SHARE * found
     file = RESULTS / "simulate.json"
     figures: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}

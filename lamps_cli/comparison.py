@@ -14,6 +14,7 @@ from lamps_cli.errors import Failure
 if TYPE_CHECKING:
     from engine_adapter.virtual.profile import Profile
     from engine_adapter.virtual.simulate import SimResult, Simulation
+    from engine_adapter.virtual.workers import Workers
     from engine_adapter.workload.load import Load
     from engine_adapter.workload.record import Recording
     from engine_adapter.workload.trace import Trace
@@ -70,14 +71,17 @@ class Comparison:
 
 def compare(question: Question) -> Comparison:
     """Answer it, as far as Ctrl-C lets it. Failure when no run can begin, KeyboardInterrupt when none has begun."""
+    from engine_adapter.virtual.workers import Workers
+
     comparison = Comparison(question)
-    if question.shares:
-        comparison.saturation = _saturation(question)
-    comparison.runs = _runs(question, comparison.saturation)
-    try:
-        _carry_out(comparison.runs)
-    except KeyboardInterrupt:
-        comparison.interrupted = True
+    with Workers() as workers:
+        if question.shares:
+            comparison.saturation = _saturation(question, workers)
+        comparison.runs = _runs(question, comparison.saturation)
+        try:
+            _carry_out(comparison.runs, workers)
+        except KeyboardInterrupt:
+            comparison.interrupted = True
     _show("")
     return comparison
 
@@ -102,42 +106,44 @@ def _runs(question: Question, saturation: float | None) -> list[Run]:
     ]
 
 
-def _carry_out(runs: Sequence[Run]) -> None:
+def _carry_out(runs: Sequence[Run], workers: Workers) -> None:
     """Fill in what came of each."""
-    from engine_adapter.virtual.workers import run_all
+    from engine_adapter.virtual.simulate import SimResult
 
     done = [0.0] * len(runs)
-    for said in run_all([run.simulation for run in runs]):
+    for said in workers.run([run.simulation for run in runs]):
         match said.what:
             case float(share):
                 done[said.number] = share
             case Exception() as problem:
                 done[said.number], runs[said.number].lost = 1.0, str(problem)
-            case result:
+            case SimResult() as result:
                 done[said.number], runs[said.number].result = 1.0, result
         ended = sum(run.result is not None or bool(run.lost) for run in runs)
         _show(f"{ended} of {len(runs)} runs, {sum(done) / len(runs):.0%}")
 
 
-def _saturation(question: Question) -> float:
+def _saturation(question: Question, workers: Workers) -> float:
     """Sessions per second; see the help of the command."""
-    from engine_adapter.virtual.saturation import probe, saturation
-    from engine_adapter.virtual.workers import run_all
+    from engine_adapter.virtual.jobs import Saturation, Search
+    from engine_adapter.virtual.remembered import at_scale, recall, remember
 
+    scaled = at_scale(question.trace, question.load)
+    known = recall(scaled, question.profile)
+    if known is not None:
+        return known
     _show("finding saturation")
-    for said in run_all([probe(question.trace, question.profile)]):
+    for said in workers.run([Search(scaled, question.profile)]):
         match said.what:
             case float(share):
                 _show(f"finding saturation, {share:.0%}")
-            case Exception() as problem:
-                _show("")
-                raise Failure(str(problem))
-            case result:
-                found = saturation(result.result.sessions)
-                if not found:
-                    raise Failure("no session of the trace is served by this engine: give --rate instead of --load")
+            case Saturation(found):
+                remember(scaled, question.profile, found)
                 return found
-    raise AssertionError("a job ends with a result or an error")
+            case problem:
+                _show("")
+                raise Failure(str(problem), "--rate takes sessions/s, --length-scale fits lengths to an engine")
+    raise AssertionError("a job ends with an answer or an error")
 
 
 def _show(text: str) -> None:

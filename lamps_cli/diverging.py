@@ -88,13 +88,15 @@ def _stock(run: Run) -> bool:
 
 def _states(runs: Sequence[Run | None]) -> list[Mapping[str, Any] | None]:
     """The rows of each moment."""
-    from engine_adapter.virtual.workers import run_all
+    from engine_adapter.virtual.simulate import SimResult
+    from engine_adapter.virtual.workers import Workers
 
     wanted = [n for n, run in enumerate(runs) if run is not None]
     found: list[Mapping[str, Any] | None] = [None] * len(runs)
-    for said in run_all([run.simulation for run in runs if run is not None]):
-        if not isinstance(said.what, float | Exception) and said.what.record is not None and said.what.record.state:
-            found[wanted[said.number]] = json.loads(said.what.record.state)
+    with Workers() as workers:
+        for said in workers.run([run.simulation for run in runs if run is not None]):
+            if isinstance(said.what, SimResult) and said.what.record is not None and said.what.record.state:
+                found[wanted[said.number]] = json.loads(said.what.record.state)
     return found
 
 

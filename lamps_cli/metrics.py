@@ -24,10 +24,12 @@ SINGLE = {
     "failed": "sessions failed",
     "output_tokens_per_s": "tokens/s generated",
     "preemptions": "preemptions",
-    "recomputed_tokens": "tokens computed again",
+    "recomputed_tokens": "computed again, tokens",
+    "recomputed_after_preemption": "  after preemption",
     "prefix_hit_rate": "prefix hit rate",
     "tenant_fairness": "Jain's index, tenants",
 }
+_COUNTED = ("preemptions", "recomputed_after_preemption")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ def figures(result: BenchResult) -> dict[str, float]:
     summary = summarize(result)
     found: dict[str, float] = {}
     for name in SINGLE:
-        value = getattr(summary, name)
+        value = getattr(summary, name, None)
         found[name] = math.nan if value is None else float(value)
     if result.counters is not None:
-        found["preemptions"] = result.counters.get("preemptions", 0.0)  # a count that never rose isn't there
+        found |= {name: result.counters.get(name, math.nan) for name in _COUNTED}
     for name in SPREADS:
         spread: Spread = getattr(summary, name)
         found |= {f"{name}.{part}": getattr(spread, part) for part in PARTS}

@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 
 def table(policies: Mapping[str, BySeed]) -> str:
-    """One load: a row for each metric, a column for each policy, the first one's ratios left out."""
+    """One load: a row for each metric, a column for each policy; its ratios to the first beside all but that."""
     first = next(iter(policies.values()))
     columns = {name: compared(runs, first) for name, runs in policies.items()}
-    lines = [f"{'':<26}" + "".join(f"{name:>{20 if not i else 36}}" for i, name in enumerate(columns))]
+    wide = [max(20 if not index else 38, len(name) + 2) for index, name in enumerate(columns)]
+    lines = [f"{'':<28}" + "".join(f"{name:>{width}}" for name, width in zip(columns, wide, strict=True))]
     for name, title in rows():
         cells = [column.get(name) for column in columns.values()]
         if all(cell is None or math.isnan(cell[0].mean) for cell in cells):
             continue
         text = f"{title:<28}"
-        for index, cell in enumerate(cells):
+        for index, (cell, width) in enumerate(zip(cells, wide, strict=True)):
             own = "-" if cell is None else written(cell[0])
-            text += f"{own:>18}" if not index else f"{own:>18}{'' if cell is None else ratio(cell[1]):>18}"
+            beside = "" if cell is None or not index else f"{ratio(cell[1]):>18}"
+            text += f"{own:>{width - len(beside)}}{beside}"
         lines.append(text.rstrip())
     return "\n".join(lines)
 

@@ -19,6 +19,8 @@ from engine_adapter.workload.result import BenchResult, Ended, Hints, Sample, Se
 from engine_adapter.workload.trace import Trace
 
 Progress = Callable[[float], None]
+RARE = ("preemptions", "recomputed_after_call", "recomputed_after_preemption")
+"""Counters that a run in which they never rose doesn't have: a result has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def simulate(simulation: Simulation, progress: Progress | None = None) -> SimRes
 def assembled(simulation: Simulation, measured: Measured) -> SimResult:
     """The result of *simulation*, from what its run measured."""
     profile = simulation.profile
+    counters = dict.fromkeys(RARE, 0.0) | measured.counters
     result = BenchResult(
         trace=simulation.trace.name,
         url=f"virtual time, {profile.name}",
@@ -93,12 +96,12 @@ def assembled(simulation: Simulation, measured: Measured) -> SimResult:
         sessions=measured.sessions,
         ended=measured.ended,
         duration_s=measured.virtual_s,
-        counters=measured.counters,
+        counters=counters,
     )
     return SimResult(
         simulation,
         result,
-        measured.counters,
+        counters,
         measured.timeline,
         measured.steps,
         measured.ended,

@@ -105,9 +105,9 @@ def simulate(
 ) -> None:
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
 
-    Saturation is the sessions per second that stock vLLM serves when sessions of half a million tokens come at once,
-    over the first three quarters of these tokens. It is what stock serves of a backlog: ahead of its load, with its
-    prefix cache, it may serve more.
+    Load 1 is saturation: the sessions per second above which the queue of stock vLLM grows as long as they arrive. It
+    is searched by simulation once for each trace and profile, within a minute, and kept in the cache folder. A queue
+    takes time to build up: where --sessions isn't given, a run at a load has sessions for at least 6,000 turns.
     Intervals are t-intervals at 95 % over seeds; ratios are to the first policy, seed by seed.
 
     \b
@@ -171,6 +171,7 @@ def _question(
     """What is to be simulated. Failure, before anything starts, when it can't be."""
     from engine_adapter.virtual.hints import teller
     from engine_adapter.virtual.profile import ProfileError, load_profile
+    from engine_adapter.virtual.saturation import telling
     from engine_adapter.workload.arriving import Bursty, Poisson
     from engine_adapter.workload.load import plan
     from engine_adapter.workload.trace import TraceError, load_trace
@@ -185,6 +186,9 @@ def _question(
     try:
         teller(predict, 0)
         sample, engine = load_trace(trace), load_profile(profile)
+        if wanted and load.sessions is None:
+            sessions = telling(sample)
+            load = replace(load, sessions=sessions, replacement=load.replacement or sessions > len(sample.sessions))
         plan(sample, load)
     except (TraceError, ProfileError, ValueError) as problem:
         raise Failure(str(problem)) from None
