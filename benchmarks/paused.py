@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engine_adapter.runtime.core import Arrival, Ended, Runtime
+from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine, EngineFacts, EngineLoad, Held
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.repeats import MOST_ASKED
+from engine_adapter.runtime.requests import Arrival, Ended
 from policy_dsl.compiled import compile_policy
 from policy_dsl.loading import load, load_text
 

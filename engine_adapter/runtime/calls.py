@@ -58,8 +58,7 @@ class Calls:
         self.paused = self.keeping.paused  # by session key
         self.yield_order, self.shrink = self.keeping.yield_order, self.keeping.shrink
         self.stored, self.copy_lost = self.keeping.stored, self.keeping.copy_lost
-        scalar = deciding.policy.scalar
-        self.askings = Askings(scalar.paused_every_s, scalar.paused_every_steps)
+        self.askings = _askings(deciding)
         self._engine = engine
         self._begin_call = begin_call
         self._deciding = deciding
@@ -190,6 +189,14 @@ class Calls:
     def _share_keys(self, paused: Paused) -> tuple[float, ...]:
         return self._deciding.share_keys("swapping", paused.turn, paused.handling)
 
+    def adopt(self, now: float) -> None:
+        """Another policy decides: it is asked about whose call runs as often as it says. What is held stays."""
+        self.askings = _askings(self._deciding)
+        for key, paused in self.paused.items():
+            if paused.handling is not Handling.DISCARD and not paused.provisional:
+                self.askings.asked(key, now, self._step)
+        self.keeping.keep_limits()
+
     # --- the return ------------------------------------------------------------------------------
 
     def returned(self, key: str, now: float) -> Return:
@@ -234,6 +241,11 @@ class Calls:
     def clear(self) -> int:
         """Drop what is held of all sessions (cache reset, shutdown); returns how many pins there were."""
         return self.keeping.clear()
+
+
+def _askings(deciding: Deciding) -> Askings:
+    scalar = deciding.policy.scalar
+    return Askings(scalar.paused_every_s, scalar.paused_every_steps)
 
 
 def _bound(pending: OrderedDict[str, tuple[str, tuple[str, ...]]]) -> None:

@@ -11,53 +11,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 from engine_adapter.runtime.backlog import Backlog
 from engine_adapter.runtime.calls import USER, Calls
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.engine import Engine, snapshot
+from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.hints import parse
+from engine_adapter.runtime.in_force import InForce
 from engine_adapter.runtime.keeping import Hold
 from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.requests import Arrival, Ended
+from engine_adapter.runtime.rows import enter, table_of, tabled
 from engine_adapter.runtime.sessions import Sessions
-from engine_adapter.runtime.steady import SteadyTable
 from engine_adapter.runtime.store import Store
-from engine_adapter.runtime.table import Place, WaitingTable
+from engine_adapter.runtime.table import Place
 from engine_adapter.runtime.turn import CallState, Turn, reader_of
 from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy
 
 _OF_THE_CACHE = frozenset({"request.cached", "request.uncached"})
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request as it reaches the engine. *tokens*: its prompt; *hashes*: of its full blocks, in order."""
-
-    id: str
-    tokens: Sequence[int]
-    max_tokens: int | None
-    priority: float
-    session_id: str | None
-    extra_args: Mapping[str, Any]
-    hashes: Sequence[bytes]
-    cached_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A finished request. *hashes* are those of all its full blocks, answer included."""
-
-    id: str
-    output_tokens: int
-    context_tokens: int
-    aborted: bool
-    hashes: Sequence[bytes]
 
 
 class Runtime:
@@ -71,7 +47,6 @@ class Runtime:
         costs: CostModel,
         store: Store | None = None,
     ) -> None:
-        self.policy = policy
         self.engine = engine
         self.predictor = predictor
         self.costs = costs
@@ -81,18 +56,58 @@ class Runtime:
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
         self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
-        self.deciding = Deciding(policy, engine, self.engine_now, lambda: self.step, self.counters, self.watch)
+        self.guard = Guard(engine.in_real_time)
+        self.deciding = Deciding(
+            policy, engine, self.engine_now, lambda: self.step, self.counters, self.watch, self.guard
+        )
         self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
-        self.table = SteadyTable(policy.batch, policy.scalar.rank) if policy.steady else WaitingTable(policy.batch)
+        self.table = table_of(policy)
         self.step = 0
-        self._read_row = reader_of(policy.rank_keys, policy.scalar.hint)
-        everything = frozenset().union(policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
-        # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
-        self.reads_cached = engine.facts.can_preserve and not _OF_THE_CACHE.isdisjoint(everything | policy.admit_keys)
-        self._backlog = Backlog(costs) if "request.fcfs_wait" in everything else None
         self._snapshot: Mapping[str, float | bool] | None = None
         self._epoch = costs.epoch
         self._last_arrival = -math.inf
+        self._govern(policy)
+        self.in_force = InForce(policy, self.adopt, self.calls.clear, self.guard, self.counters, engine.clock)
+
+    def _govern(self, policy: CompiledPolicy) -> None:
+        """What follows from the policy, but for the table."""
+        self.policy = policy
+        self._read_row = reader_of(policy.rank_keys, policy.scalar.hint)
+        everything = frozenset().union(policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
+        # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
+        can_find = self.engine.facts.can_preserve
+        self.reads_cached = can_find and not _OF_THE_CACHE.isdisjoint(everything | policy.admit_keys)
+        self._backlog = Backlog(self.costs) if "request.fcfs_wait" in everything else None
+        self.guard.begin(policy.budget)
+
+    def adopt(self, policy: CompiledPolicy) -> None:
+        """*policy* decides from the next step on; between two steps. Sessions, pins, predictions and promotions stay.
+
+        Raises what reading the waiting rows does; then nothing has changed.
+        """
+        now = self.engine.clock()
+        waiting = [self.turns[name] for name in self.table.ids]
+        for turn in waiting:
+            turn.promoted |= self.table.is_promoted(turn.id)
+        had_cached = self.reads_cached
+        self.table = tabled(policy, waiting, now, self.step)
+        self._govern(policy)
+        self._snapshot = None
+        self.deciding.adopt(policy, self.turns.values())
+        self.calls.adopt(now)
+        if self.reads_cached and not had_cached:
+            self._look_up(waiting)
+        if self._backlog is not None:
+            for turn in waiting:
+                self._backlog.add(turn)
+
+    def _look_up(self, waiting: Sequence[Turn]) -> None:
+        """What is in the prefix cache of those that came while nobody asked."""
+        for turn in waiting:
+            found = self.engine.cached_tokens(turn.id)
+            if found > turn.cached_tokens:
+                turn.cached_tokens = found
+                self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -149,18 +164,7 @@ class Runtime:
         turn.waiting_since, turn.waiting_since_step = now, self.step
         if self._backlog is not None:
             self._backlog.add(turn)
-        self.table.add(
-            request_id,
-            self._read_row(turn, now, self.step),
-            arrival=turn.arrival,
-            waited_s=turn.waited_s,
-            waited_steps=turn.waited_steps,
-            session_arrival=turn.session.arrival,
-            session_waited_s=turn.session.waited_s,
-            now=now,
-            step=self.step,
-            promoted=turn.promoted,
-        )
+        enter(self.table, turn, self._read_row(turn, now, self.step), now, self.step)
 
     def dequeue(self, request_id: str) -> None:
         """The request waits no longer (admitted, skipped for now, or gone)."""
@@ -185,10 +189,16 @@ class Runtime:
             self.deciding.fault("rank")
             return self.table.by_arrival(count)
         finally:
-            self.watch.journal.asked("rank", began)
-        self.counters["faults.rank"] += self.table.nans
-        self.table.nans = 0
+            seconds = self.watch.journal.asked("rank", began)
+            self.guard.asked("rank", seconds, len(self.table))
+        if self.table.nans:
+            self._count_nans()
         return found
+
+    def _count_nans(self) -> None:
+        self.counters["faults.rank"] += self.table.nans
+        self.guard.failed("rank", "gave no number", self.table.nan_rows / max(len(self.table), 1))
+        self.table.nans = 0
 
     def admitted(self, cached_tokens: Mapping[str, int]) -> None:
         """These requests started to run, with so many tokens found in the prefix cache."""
@@ -259,6 +269,8 @@ class Runtime:
 
     def begin_step(self) -> None:
         """A new engine step: a new snapshot, and pins whose time is over are let go."""
+        if self.guard.tripped:
+            self.in_force.new_step()
         self.step += 1
         self._snapshot = None
         now = self.engine.clock()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from engine_adapter.runtime.engine import Engine
+from engine_adapter.runtime.guard import Guard, impossible, undecided
 from engine_adapter.runtime.turn import Turn, Value, reader_of
 from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy, Verdict
@@ -50,20 +52,29 @@ class Deciding:
         step: Callable[[], int],
         counters: Counter[str],
         watch: Watch,
+        guard: Guard,
     ) -> None:
-        self.policy = policy
         self.watch = watch
+        self.guard = guard
         self._engine = engine
         self._engine_now = engine_now
         self._step = step
         self._counters = counters
+        self._granted_of: Snapshot | None = None
+        self._granted: dict[tuple[bool, bool], Snapshot] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: CompiledPolicy, turns: Iterable[Turn] = ()) -> None:
+        """*policy* is asked from now on; what another has foreseen of *turns* is foreseen anew."""
+        self.policy = policy
         self.limits_stand = policy.limit_keys <= _LASTING
         """Whether no bound of a limit changes while the policy is active."""
         self._read_call = reader_of(policy.call_keys, policy.scalar.hint)
         self._read_paused = reader_of(policy.paused_keys, policy.scalar.hint)
-        self._granted_of: Snapshot | None = None
-        self._granted: dict[tuple[bool, bool], Snapshot] = {}
         self._read_row = reader_of(policy.row_keys, policy.scalar.hint)
+        for turn in turns:
+            turn.foreseen = turn.decided = None
+            self.foresee(turn)
 
     def foresee(self, turn: Turn) -> None:
         """A turn arrives: where the policy says `on call at arrival`, its call is decided now."""
@@ -102,8 +113,9 @@ class Deciding:
             self.fault("on call")
             return DISCARD, None
         finally:
-            self.watch.journal.asked("on call", began)
-        self._count_nan("on call", verdict)
+            self.guard.asked("on call", self.watch.journal.asked("on call", began))
+        if not self._stands("on call", verdict):
+            return DISCARD, None
         return verdict, {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
 
     def foreseen(self, turn: Turn) -> Handling:
@@ -142,26 +154,29 @@ class Deciding:
             self.fault("while paused")
             return None
         finally:
-            self.watch.journal.asked("while paused", began)
-        self._count_nan("while paused", verdict)
-        return verdict
+            self.guard.asked("while paused", self.watch.journal.asked("while paused", began))
+        return verdict if self._stands("while paused", verdict) else None
 
     def yield_keys(self, turn: Turn, in_force: Handling) -> tuple[float, ...] | None:
         """By what a paused session gives way, lowest first; None: the policy doesn't say, or the rule fails."""
         if not self.policy.states("yield"):
             return None
+        self.guard.asked("yield")
         try:
             keys = self.policy.scalar.yield_keys(self._paused_row(turn, in_force), self._engine_now())
         except Exception:
             self.fault("yield")
             return None
-        self._counters["faults.yield"] += any(math.isnan(key) for key in keys)
+        if any(math.isnan(key) for key in keys):
+            self._counters["faults.yield"] += 1
+            self.guard.failed("yield", "gave no number")
         return keys
 
     def limit(self, name: str) -> float | None:
         """The bound of *name*, in its unit; None where the policy has none. A failing rule: 0, counted."""
         if name not in self.policy.scalar.limits:
             return None
+        self.guard.asked(f"limit {name}")
         try:
             return self.policy.scalar.limit(name, self._engine_now())
         except Exception:
@@ -179,10 +194,11 @@ class Deciding:
             return ()
 
     def fault(self, rule: str) -> None:
-        """A rule has failed: counted, and the first time logged. To be called where it is handled."""
+        """A rule has raised: counted, and a policy's first time logged. To be called where it is handled."""
         self._counters[f"faults.{rule}"] += 1
         self.watch.journal.use(rule).faults += 1
-        if self._counters[f"faults.{rule}"] == 1:
+        raised = sys.exception()
+        if self.guard.failed(rule, f"raised {type(raised).__name__}: {raised}"):
             logger.exception("policy %s: `%s` failed; the built-in answer stands", self.policy.name, rule)
 
     def _granting(self, can: Possible) -> Snapshot:
@@ -200,8 +216,14 @@ class Deciding:
         row["call.handling"] = float(in_force)
         return row
 
-    def _count_nan(self, rule: str, verdict: Verdict) -> None:
-        self._counters[f"faults.{rule}"] += any(math.isnan(cost) for _, cost, _ in verdict.costs)
+    def _stands(self, rule: str, verdict: Verdict) -> bool:
+        """Whether an answer can be carried out. An arm without a number is a fault, one that is left doesn't trip."""
+        wrong = impossible(verdict)
+        nan = any(math.isnan(cost) for _, cost, _ in verdict.costs)
+        self._counters[f"faults.{rule}"] += bool(wrong) or nan
+        if wrong or (nan and undecided(verdict)):
+            self.guard.failed(rule, wrong or "gave no number")
+        return not wrong
 
 
 def comparable(keys: tuple[float, ...]) -> tuple[tuple[bool, float], ...]:

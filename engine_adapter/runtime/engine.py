@@ -56,6 +56,8 @@ class Engine:
 
     *load* is asked at most once a step and at calls; *release* gives back the extra references of *Held* blocks.
     *host*: what moves KV to host memory; None where nothing can, as `facts.can_swap` says.
+    *cached_tokens(request_id)*: what the prefix cache has of a waiting request. *in_real_time*: whether the time that
+    deciding takes is the engine's.
     """
 
     facts: EngineFacts
@@ -63,6 +65,8 @@ class Engine:
     release: Callable[[tuple[Any, ...]], None]
     clock: Callable[[], float]
     host: HostMemory | None = None
+    cached_tokens: Callable[[str], int] = lambda request_id: 0
+    in_real_time: bool = True
 
 
 def snapshot(

@@ -77,11 +77,13 @@ class Journal:
     def use(self, rule: str, line: int = 0) -> Use:
         return self.uses.setdefault((rule, line), Use())
 
-    def asked(self, rule: str, began: float) -> None:
-        """*rule* was asked, from the instant *began* of `perf_counter` until now."""
+    def asked(self, rule: str, began: float) -> float:
+        """*rule* was asked, from the instant *began* of `perf_counter` until now; returns the seconds."""
         use = self.use(rule)
+        seconds = perf_counter() - began
         use.count += 1
-        use.seconds += perf_counter() - began
+        use.seconds += seconds
+        return seconds
 
     def rows(self) -> list[dict[str, Any]]:
         """In the words of `control.frames.RuleUse`."""

@@ -203,7 +203,7 @@ class Keeping:
                 self.drop(pin.session, "expired")
             elif pin.session in self.ledger or pin.session in self.copies:
                 self._follow(paused, now)
-        self._keep_limits()
+        self.keep_limits()
 
     def next_due(self) -> float:
         """The instant before which `new_step` does nothing, if nothing is held or given back until then."""
@@ -225,7 +225,7 @@ class Keeping:
             if self.witness is not None and paused.handling is not Handling.DISCARD:
                 self.witness.handled(paused)
 
-    def _keep_limits(self) -> None:
+    def keep_limits(self) -> None:
         """Holders yield where a limit has sunk below what they hold. What waits to be judged or admitted stays."""
         limit = self._deciding.limit("pinned") if self.ledger else None
         if limit is not None and self.ledger.tokens > limit:

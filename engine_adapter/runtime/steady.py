@@ -14,8 +14,9 @@ from typing import Any
 from engine_adapter.runtime.table import Batch, Value, WaitingTable
 
 Rank = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[float, ...]]
-# One key is whether it is not a number, and the number: what is none comes after all numbers.
-Key = tuple[tuple[bool, float], ...]
+# One key is whether it is not a number, and the number: what is none comes after all numbers. The promoted come first.
+Key = tuple[tuple[int, float], ...]
+_PROMOTED = -1
 
 
 class SteadyTable(WaitingTable):
@@ -60,11 +61,15 @@ class SteadyTable(WaitingTable):
             self._ranked_as[request_id] = key
             insort(self._sorted, (key, request_id))
             del self._new[request_id]
-        self.nans += bool(self._faulty)
+        if self._faulty:
+            self.nans += 1
+            self.nan_rows = len(self._faulty)
         return [request_id for _, request_id in self._sorted[: max(k, 0)]]
 
     def _key(self, request_id: str, keys: tuple[float, ...], arrival: float) -> Key:
-        compared = []
+        if self.is_promoted(request_id):  # under an earlier policy, until its turn ends
+            return (_PROMOTED, 0.0), (False, arrival)
+        compared: list[tuple[int, float]] = []
         for key in keys:
             if math.isnan(key):
                 compared.append((True, 0.0))  # after all numbers, whatever its further keys

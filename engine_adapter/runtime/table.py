@@ -77,6 +77,7 @@ class WaitingTable:
         self._batch = batch
         self.ids: list[str] = []
         self.nans = 0  # rankings in which some row's key was not a number
+        self.nan_rows = 0  # rows of that kind in the last such ranking
         self._places: dict[str, int] = {}
         self._keys = sorted((batch.hoisted_keys | batch.step_keys) - _SINCE.keys() - set(_BOOKKEEPING))
         self._columns: dict[str, Column] = {key: np.zeros(_SMALLEST) for key in _BOOKKEEPING}
@@ -197,7 +198,10 @@ class WaitingTable:
         self._compose(rows, now, step)
         hoisted = tuple(column[:count] for column in self._hoisted)
         keys = self._batch.rank(rows, hoisted, engine)
-        self.nans += any(np.isnan(np.min(key)) for key in keys)
+        if any(np.isnan(np.min(key)) for key in keys):
+            self.nans += 1
+            undefined = [np.isnan(np.broadcast_to(key, count)) for key in keys]
+            self.nan_rows = int(np.any(undefined, axis=0).sum())
         promoted = self._promoted[:count]
         now_promoted = self._batch.promoted(rows, hoisted, engine)
         if now_promoted is not None:

@@ -23,10 +23,11 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime.activation import Settings, activate
-from engine_adapter.runtime.core import Arrival, Ended, Runtime
+from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad
 from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
+from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.state import Holding, state
 from engine_adapter.vllm import internals
 from engine_adapter.vllm.offload.connect import connect

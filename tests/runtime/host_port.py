@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine_adapter.runtime.core import Ended, Runtime
+from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine, EngineLoad, Held
 from engine_adapter.runtime.host import HostMemory
 from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.requests import Ended
 from policy_dsl.compiled import compile_policy
 from policy_dsl.loading import load_text
 from tests.runtime.test_core import FACTS, arrive

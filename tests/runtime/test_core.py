@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from engine_adapter.runtime.core import Arrival, Ended, Runtime
+from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine, EngineFacts, EngineLoad, Held
 from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.requests import Arrival, Ended
 from policy_dsl.compiled import compile_policy
 from policy_dsl.loading import load_text
 
