@@ -127,7 +127,9 @@ def check_plugins() -> Iterator[Finding]:
 
 
 def check_model() -> Iterator[Finding]:
-    where = models.cache_folder()
+    from engine_adapter.runtime.folders import cache_folder
+
+    where = cache_folder()
     if models.is_built("smollm2"):
         yield Finding("ok", "model", f"smollm2 is in {where}")
         return

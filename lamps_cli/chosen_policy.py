@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 STOCK = "stock"
 """Stands where a policy's name may: vLLM's own scheduler."""
-
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-z%]*)")
 
 
 def chosen_policy(name: str, params: Sequence[str], without: str) -> Policy:
@@ -57,31 +54,14 @@ def chosen_policy(name: str, params: Sequence[str], without: str) -> Policy:
 
 
 def param_values(params: Sequence[str], infos: Sequence[ir.ParamInfo]) -> dict[str, float]:
-    """The numbers of the words NAME=VALUE in base units, by name. Failure for a word that isn't one.
+    """The numbers of the words NAME=VALUE in base units, by name. Failure for a word that isn't one."""
+    from policy_dsl import param_words
+    from policy_dsl.compiled import ParamError
 
-    A value without a unit is in the param's base unit: seconds, tokens. A param that *infos* lack is passed on.
-    """
-    units = {info.name: info.type for info in infos}
-    values = {}
-    for param in params:
-        name, _, text = (part.strip() for part in param.partition("="))
-        values[name] = _value(param, text, units.get(name))
-    return values
-
-
-def _value(param: str, text: str, wanted: object) -> float:
-    from policy_dsl.types import quantity
-    from policy_dsl.units import SUFFIXES
-
-    found = _QUANTITY.fullmatch(text)
-    if found is None or (found[2] and found[2] not in SUFFIXES):
-        raise Failure(f"--param {param}: NAME=VALUE with a number is wanted, as in --param patience=5s")
-    if not found[2]:
-        return float(found[1])
-    dim, size = SUFFIXES[found[2]]
-    if wanted is not None and quantity(dim) != wanted:
-        raise Failure(f"--param {param}: {found[2]} is a unit of {quantity(dim)}, the param is one of {wanted}")
-    return float(found[1]) * size
+    try:
+        return param_words.param_values(params, infos)
+    except ParamError as problem:
+        raise Failure(f"--param {problem}") from None
 
 
 def params_of_each(params: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:

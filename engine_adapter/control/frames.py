@@ -240,19 +240,39 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """*state*: "ok", "fallback" (a rule failed, built-in answers stood in), "ejected" or "off". *reason*: why."""
+    """*state*: "ok", "fallback" (a rule failed, built-in answers stood in), "ejected" or "off". *reason*: why.
+
+    While it is "ejected" or "off" the built-in order decides. *chosen*, *revision*: the policy that was set aside, else
+    the one that decides. *on_trial*: should it be ejected now, the one before it comes back.
+    """
 
     state: str = "ok"
     reason: str = ""
+    chosen: str = ""
+    revision: str = ""
+    on_trial: bool = False
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """How often a shadow policy was compared with the active one, and how often it would have decided otherwise."""
+
+    compared: int = 0
+    differing: int = 0
 
 
 class Shadow(msgspec.Struct, frozen=True):
-    """A policy that is asked beside the active one, without effect."""
+    """A policy that is asked beside the active one, without effect. *compared*: samples in all, *differing* of them.
+
+    *rank* (of the first of the queue), *on_call*: the same of each rule. *failures*: of its rules.
+    """
 
     name: str = ""
     revision: str = ""
     compared: int = 0
     differing: int = 0
+    rank: Compared = Compared()
+    on_call: Compared = Compared()
+    failures: int = 0
 
 
 class Frame(msgspec.Struct, frozen=True):

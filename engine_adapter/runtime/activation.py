@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.store import Learned, Store
 from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.diagnostics.full import render
-from policy_dsl.loading import load
+from policy_dsl.loading import load, load_text
+from policy_dsl.param_words import param_values
 
 # The statements of a policy that have an effect here; the others are refused, never ignored.
 CARRIED_OUT = frozenset({
@@ -32,12 +33,14 @@ class Settings:
     """`--additional-config '{"lamps": {...}}'`: *policy* is a path or the name of a shipped one.
 
     *record*: a new file for a record of all steps, which holds the token ids of all prompts and answers.
+    *dumps*: the folder for what the engine held when a policy was ejected; None: in the cache folder.
     """
 
     policy: str = "lamps"
     params: Mapping[str, float] = field(default_factory=dict)
     store: str | None = None
     record: str | None = None
+    dumps: str | None = None
 
     @staticmethod
     def from_config(additional_config: object) -> Settings:
@@ -52,15 +55,29 @@ class Settings:
         return Settings(**given)
 
 
+def compiled(text: str, path: str, words: Sequence[str]) -> CompiledPolicy:
+    """Compile the *text* of a policy. *words*: of its params, NAME=VALUE.
+
+    ValueError as by `load_policy`, `ParamError` for a param that doesn't fit.
+    """
+    loaded = load_text(text, path)
+    if loaded.policy is None:
+        raise ValueError(f"policy {path} has errors\n\n" + "\n".join(render(d) for d in loaded.diagnostics))
+    return _carried_out(compile_policy(loaded.policy, loaded.source, param_values(words, loaded.policy.params)), path)
+
+
 def load_policy(name_or_path: str, params: Mapping[str, float]) -> CompiledPolicy:
     """Compile a policy file. ValueError with all its diagnostics when it has errors, or states what we can't do yet."""
     loaded = load(policies.find(name_or_path))
     if loaded.policy is None:
         raise ValueError(f"policy {name_or_path} has errors\n\n" + "\n".join(render(d) for d in loaded.diagnostics))
-    policy = compile_policy(loaded.policy, loaded.source, params)
+    return _carried_out(compile_policy(loaded.policy, loaded.source, params), name_or_path)
+
+
+def _carried_out(policy: CompiledPolicy, path: str) -> CompiledPolicy:
     problem = not_carried_out(policy)
     if problem:
-        raise ValueError(f"policy {name_or_path}: {problem}")
+        raise ValueError(f"policy {path}: {problem}")
     return policy
 
 

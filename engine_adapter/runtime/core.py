@@ -25,15 +25,14 @@ from engine_adapter.runtime.in_force import InForce
 from engine_adapter.runtime.keeping import Hold
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.requests import Arrival, Ended
-from engine_adapter.runtime.rows import enter, table_of, tabled
+from engine_adapter.runtime.rows import enter, reads, table_of, tabled
 from engine_adapter.runtime.sessions import Sessions
+from engine_adapter.runtime.shadow import Shadow
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place
 from engine_adapter.runtime.turn import CallState, Turn, reader_of
 from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy
-
-_OF_THE_CACHE = frozenset({"request.cached", "request.uncached"})
 
 
 class Runtime:
@@ -67,17 +66,16 @@ class Runtime:
         self._epoch = costs.epoch
         self._last_arrival = -math.inf
         self._govern(policy)
+        self.shadow: Shadow | None = None
         self.in_force = InForce(policy, self.adopt, self.calls.clear, self.guard, self.counters, engine.clock)
 
     def _govern(self, policy: CompiledPolicy) -> None:
         """What follows from the policy, but for the table."""
         self.policy = policy
         self._read_row = reader_of(policy.rank_keys, policy.scalar.hint)
-        everything = frozenset().union(policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
-        can_find = self.engine.facts.can_preserve
-        self.reads_cached = can_find and not _OF_THE_CACHE.isdisjoint(everything | policy.admit_keys)
-        self._backlog = Backlog(self.costs) if "request.fcfs_wait" in everything else None
+        self.reads_cached = self.engine.facts.can_preserve and reads(policy, "request.cached", "request.uncached")
+        self._backlog = Backlog(self.costs) if reads(policy, "request.fcfs_wait") else None
         self.guard.begin(policy.budget)
 
     def adopt(self, policy: CompiledPolicy) -> None:
@@ -192,13 +190,10 @@ class Runtime:
             seconds = self.watch.journal.asked("rank", began)
             self.guard.asked("rank", seconds, len(self.table))
         if self.table.nans:
-            self._count_nans()
+            self.counters["faults.rank"] += self.table.nans
+            self.guard.failed("rank", "gave no number", self.table.nan_rows / len(self.table))
+            self.table.nans = 0
         return found
-
-    def _count_nans(self) -> None:
-        self.counters["faults.rank"] += self.table.nans
-        self.guard.failed("rank", "gave no number", self.table.nan_rows / max(len(self.table), 1))
-        self.table.nans = 0
 
     def admitted(self, cached_tokens: Mapping[str, int]) -> None:
         """These requests started to run, with so many tokens found in the prefix cache."""
@@ -271,6 +266,8 @@ class Runtime:
         """A new engine step: a new snapshot, and pins whose time is over are let go."""
         if self.guard.tripped:
             self.in_force.new_step()
+        if self.shadow is not None:
+            self.shadow.new_step()
         self.step += 1
         self._snapshot = None
         now = self.engine.clock()

@@ -129,11 +129,18 @@ class Deciding:
             self.fault("on call")
             return Handling.NONE
 
+    def answer_now(self, turn: Turn, can: Possible | None = None) -> Verdict:
+        """What `on call` would answer today about a paused session. *can* be carried out: None: all that the engine
+        can. Nothing is counted; raises what the rule does."""
+        facts = self._engine.facts
+        preserve, swap = (facts.can_preserve, facts.can_swap) if can is None else (can.preserve, can.swap)
+        engine = {**self._engine_now(), "allow.preserve": preserve, "allow.swap": swap}
+        return self.policy.scalar.on_call(self._read_call(turn, self._engine.clock(), self._step()), engine)
+
     def asked_now(self, turn: Turn) -> Verdict | None:
-        """What `on call` would answer today about a paused session, for people; None where it fails."""
-        engine = {**self._engine_now(), "allow.preserve": self._engine.facts.can_preserve}
+        """The same for people; None where it fails."""
         try:
-            return self.policy.scalar.on_call(self._read_call(turn, self._engine.clock(), self._step()), engine)
+            return self.answer_now(turn)
         except Exception:
             return None
 

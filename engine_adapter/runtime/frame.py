@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.in_force import ON
 from engine_adapter.runtime.keeping import Paused
 from engine_adapter.runtime.state import Holding
 from engine_adapter.runtime.table import Place
@@ -85,6 +86,7 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
         "predictors": watch.calibrations.rows(),
         "decisions": [entry.document() for entry in watch.journal.since(0, DECISIONS)],
         "guard": _guard(runtime),
+        "shadow": None if runtime.shadow is None else runtime.shadow.document(),
         "capabilities": list(view.commands),
         "counters": dict(sorted(runtime.counters.items())),
     }
@@ -135,12 +137,16 @@ def _swap(runtime: Runtime) -> dict[str, Any]:
     return {"possible": facts.can_swap, "reason": facts.no_swap, "total": runtime.calls.copies.total_tokens}
 
 
-def _guard(runtime: Runtime) -> dict[str, str]:
-    faults = {name.removeprefix("faults."): count for name, count in runtime.counters.items() if name[:7] == "faults."}
-    failing = [f"`{rule}` {count:,} times" for rule, count in sorted(faults.items()) if count]
-    if not failing:
-        return {"state": "ok", "reason": ""}
-    return {"state": "fallback", "reason": f"built-in answers stood in for {', '.join(failing)}"}
+def _guard(runtime: Runtime) -> dict[str, Any]:
+    in_force, failing = runtime.in_force, runtime.guard.sentence
+    state = in_force.state if in_force.state != ON else "fallback" if failing else "ok"
+    return {
+        "state": state,
+        "reason": failing if state == "fallback" else in_force.reason,
+        "chosen": in_force.chosen.name,
+        "revision": in_force.chosen.revision,
+        "on_trial": in_force.on_trial,
+    }
 
 
 def _running(runtime: Runtime, one: RunningNow, now: float) -> dict[str, Any]:

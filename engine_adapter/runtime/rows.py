@@ -37,3 +37,9 @@ def tabled(policy: CompiledPolicy, turns: Iterable[Turn], now: float, step: int)
     for turn in turns:
         enter(table, turn, read(turn, now, step), now, step)
     return table
+
+
+def reads(policy: CompiledPolicy, *signals: str) -> bool:
+    """Whether some rule of *policy* about rows reads one of *signals*."""
+    keys = (policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys, policy.admit_keys)
+    return not frozenset[str]().union(*keys).isdisjoint(signals)

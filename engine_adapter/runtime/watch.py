@@ -20,6 +20,9 @@ class Watch:
 
     def __init__(self) -> None:
         self.meter, self.journal, self.calibrations = Meter(), Journal(), Calibrations()
+        self.beside: Callable[[Turn, Verdict], None] | None = (
+            None  # a shadow policy, told of each decision about a call
+        )
         self._unanswered: dict[str, Turn] = {}  # admitted, and no token yet
 
     def admitted(self, turn: Turn, now: float, cached_tokens: int) -> None:
@@ -59,6 +62,8 @@ class Watch:
         """`on call` was asked about a turn that has ended."""
         assert turn.call is not None
         turn.call.line = verdict.line
+        if self.beside is not None:
+            self.beside(turn, verdict)
         self.journal.use("on call", verdict.line).count += 1
         chosen = cheapest([(cost, allowed) for _, cost, allowed in verdict.costs])
         self.journal.note(

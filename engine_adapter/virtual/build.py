@@ -82,7 +82,7 @@ def make_scheduler(cls: type[Scheduler], config: VllmConfig, token_bytes: int = 
 
 def timed(cls: type[Scheduler], clock: Callable[[], float]) -> type[Scheduler]:
     """A lamps scheduler class that reads *clock* instead of the machine's."""
-    return type(cls.__name__, (cls,), {"clock": staticmethod(clock)})
+    return type(cls.__name__, (cls,), {"clock": staticmethod(clock), "in_real_time": False})
 
 
 def scheduler_for(profile: Profile, policy: str, params: Mapping[str, float], clock: Callable[[], float]) -> Scheduler:

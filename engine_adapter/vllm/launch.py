@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.vllm import compat_api, models
 from engine_adapter.vllm.offload import config as swap
 from engine_adapter.vllm.startlog import StartLog, kept_back
@@ -211,7 +212,7 @@ def environment(plan: Plan, folder: Path | None) -> dict[str, str]:
     wanted = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if folder is not None:
         wanted["HF_HUB_OFFLINE"] = "1"
-        if folder.parent == models.cache_folder() / "models":
+        if folder.parent == cache_folder() / "models":
             wanted["VLLM_CPU_KVCACHE_SPACE"] = EMBEDDED_KV_GIB
     values = {name: value for name, value in wanted.items() if name not in os.environ}
     if plan.policy is not None:

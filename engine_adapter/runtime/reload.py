@@ -1,0 +1,189 @@
+"""Another policy for a running engine: compiled and tried on what waits now, then put in force between two steps.
+
+In two commands, so that a server of several engines takes a policy everywhere or nowhere: `prepare` changes nothing
+and tells what the policy would do, `commit` puts the prepared one in force, or beside the one in force as a shadow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from engine_adapter.runtime import shadow as shadows
+from engine_adapter.runtime.activation import compiled
+from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.deciding import Deciding
+from engine_adapter.runtime.guard import Guard
+from engine_adapter.runtime.in_force import OFF, TRIAL_S
+from engine_adapter.runtime.rows import tabled
+from engine_adapter.runtime.watch import Watch
+from policy_dsl.compiled import CompiledPolicy, ParamError
+from policy_dsl.param_words import param_values
+
+logger = logging.getLogger("lamps")
+
+# Places and paused sessions that a trial compares: 64 askings of two policies take 2 ms, between two steps.
+COMPARED = 64
+
+
+class Refused(Exception):
+    """The policy can't be taken; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a policy would do with what waits and is paused now. *moved*: of the first *compared* places, those that
+    another request takes. *differing*: of the *asked* paused sessions, those that another handling is chosen for.
+
+    *nans*: waiting requests whose rank is not a number. *rank_s*: time of one ranking of all.
+    """
+
+    waiting: int
+    compared: int
+    moved: int
+    nans: int
+    rank_s: float
+    asked: int
+    differing: int
+    first: Sequence[str] = field(default_factory=tuple)
+
+    def document(self) -> dict[str, Any]:
+        """JSON-ready, in the words of `control.changes.Trial`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Reloading:
+    """The changes of policy of one engine, as commands: `answer`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._prepared: CompiledPolicy | None = None
+
+    def answer(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a command. A refusal is {"refused": why}; ValueError for a command that there isn't."""
+        try:
+            return self._answer(name, payload)
+        except (Refused, ParamError) as refusal:
+            return {"refused": str(refusal)}
+
+    def _answer(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        in_force = self._runtime.in_force
+        match name:
+            case "off":
+                in_force.turn_off()
+            case "on":
+                self._carefully(in_force.turn_on)
+            case "prepare":
+                return self._prepare(payload)
+            case "commit":
+                self._commit(payload)
+            case "drop-shadow":
+                shadows.end(self._runtime)
+            case _:
+                raise ValueError(f"unknown command {name!r}")
+        return self.standing()
+
+    def standing(self) -> dict[str, Any]:
+        """Who decides, in the words of `control.changes.Standing`."""
+        runtime, shadow = self._runtime, self._runtime.shadow
+        return {
+            "state": runtime.in_force.state,
+            "reason": runtime.in_force.reason,
+            "policy": described(runtime.in_force.chosen),
+            "shadow": None if shadow is None else described(shadow.policy),
+        }
+
+    def _prepare(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        words = payload.get("params", ())
+        if "text" in payload:
+            try:
+                policy = compiled(payload["text"], payload.get("path", "<sent>"), words)
+            except ValueError as problem:
+                raise Refused(str(problem)) from problem
+        elif payload.get("promote"):
+            if self._runtime.shadow is None:
+                raise Refused("there is no shadow policy to promote")
+            policy = self._runtime.shadow.policy
+        else:
+            chosen = self._runtime.in_force.chosen
+            policy = chosen.with_params(param_values(words, chosen.param_infos))
+        trial = tried(self._runtime, policy)
+        self._prepared = policy
+        return {"policy": described(policy), "trial": trial.document()}
+
+    def _commit(self, payload: Mapping[str, Any]) -> None:
+        policy = self._prepared
+        if policy is None or policy.revision != payload["revision"]:
+            raise Refused("another policy was prepared in the meantime")
+        self._prepared = None
+        if payload.get("shadow"):
+            shadows.begin(policy, self._runtime)
+            return
+        trial_s = float(payload.get("trial_s", TRIAL_S))
+        self._carefully(lambda: self._runtime.in_force.replace(policy, trial_s))
+        shadow = self._runtime.shadow
+        if shadow is not None and shadow.policy.revision == policy.revision and self._runtime.in_force.state != OFF:
+            shadows.end(self._runtime)
+
+    def _carefully(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except Exception as problem:
+            logger.exception("lamps: a policy could not be put in force")
+            raise Refused(f"a rule of the policy raised {type(problem).__name__}: {problem}") from problem
+
+
+def described(policy: CompiledPolicy) -> dict[str, Any]:
+    """Name, revision and params."""
+    return {"name": policy.name, "revision": policy.revision, "params": dict(policy.params)}
+
+
+def tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
+    """What *policy* would do now. Changes nothing. `Refused` when one of its rules raises."""
+    try:
+        return _tried(runtime, policy)
+    except Exception as problem:
+        raise Refused(f"tried on what waits now, a rule raised {type(problem).__name__}: {problem}") from problem
+
+
+def _tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
+    now, engine = runtime.engine.clock(), runtime.engine_now()
+    ids = list(runtime.table.ids)
+    table = tabled(policy, [runtime.turns[name] for name in ids], now, runtime.step)
+    began = perf_counter()
+    order = table.first(len(ids), engine, now, runtime.step)
+    rank_s = perf_counter() - began
+    compared = min(COMPARED, len(ids))
+    first = runtime.first(compared)
+    differing, asked = _judged(runtime, policy)
+    return Trial(
+        waiting=len(ids),
+        compared=compared,
+        moved=sum(a != b for a, b in zip(first, order, strict=False)),
+        nans=table.nan_rows,
+        rank_s=rank_s,
+        asked=asked,
+        differing=differing,
+        first=order[:8],
+    )
+
+
+def _judged(runtime: Runtime, policy: CompiledPolicy) -> tuple[int, int]:
+    """Of the paused sessions that are asked about: those that are handled otherwise, and all."""
+    paused = [p.turn for p in runtime.calls.paused.values() if p.turn.call is not None][:COMPARED]
+    new = asking(runtime, policy)
+    differing = 0
+    for turn in paused:
+        before, after = runtime.deciding.asked_now(turn), new.answer_now(turn)
+        differing += before is None or before.holds[0][0] is not after.holds[0][0]
+    return differing, len(paused)
+
+
+def asking(runtime: Runtime, policy: CompiledPolicy) -> Deciding:
+    """The rules of *policy* about calls in this engine, with an account of their own."""
+    step = lambda: runtime.step  # noqa: E731
+    return Deciding(policy, runtime.engine, runtime.engine_now, step, Counter(), Watch(), Guard(timed=False))
