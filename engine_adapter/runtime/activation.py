@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import policies
+from engine_adapter.control import decision_log
 from engine_adapter.runtime import store as store_module
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
@@ -32,6 +33,7 @@ logger = logging.getLogger("lamps")
 class Settings:
     """`--additional-config '{"lamps": {...}}'`: *policy* is a path or the name of a shipped one.
 
+    *store*: the file of what is learned; *decisions*: of the decision log. None: there is none.
     *record*: a new file for a record of all steps, which holds the token ids of all prompts and answers.
     *dumps*: the folder for what the engine held when a policy was ejected; None: in the cache folder.
     """
@@ -39,6 +41,7 @@ class Settings:
     policy: str = "lamps"
     params: Mapping[str, float] = field(default_factory=dict)
     store: str | None = None
+    decisions: str | None = None
     record: str | None = None
     dumps: str | None = None
 
@@ -107,7 +110,12 @@ def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
             costs = CostModel.from_state(learned.costs)
         store = Store(path, engine_id, lambda: Learned(predictor.state(), costs.state()), _warn)
     logger.info("lamps: policy %s, revision %s", policy.name, policy.revision)
-    return Runtime(policy, engine, predictor, costs, store)
+    runtime = Runtime(policy, engine, predictor, costs, store)
+    if settings.decisions is not None:
+        file = decision_log.path_of(Path(settings.decisions), engine_id)
+        log = decision_log.DecisionLog(file, engine_id, _warn, runtime.counters)
+        runtime.watch.log_to(log, lambda: runtime.policy)
+    return runtime
 
 
 def _warn(sentence: str) -> None:

@@ -257,6 +257,7 @@ class Runtime:
     def close(self) -> None:
         """Give back all pins and save what was learned."""
         self.calls.clear()
+        self.watch.close()
         if self._store is not None:
             self._store.close()
 

@@ -7,7 +7,7 @@ by them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -62,12 +62,16 @@ class Journal:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._number = 0
+        self.sink: Callable[[Entry], None] | None = None  # told of each entry
         self.uses: dict[tuple[str, int], Use] = {}
 
     def note(self, at: float, kind: str, what: str, **more: Any) -> None:
         """Something was decided; *more* are the other fields of an `Entry`."""
         self._number += 1
-        self._entries.append(Entry(self._number, at, kind, what, **more))
+        entry = Entry(self._number, at, kind, what, **more)
+        self._entries.append(entry)
+        if self.sink is not None:
+            self.sink(entry)
 
     def since(self, number: int, most: int = KEPT) -> list[Entry]:
         """The entries after *number*, oldest first, at most the last *most*."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engine_adapter.control.decision_log import DecisionLog
 from engine_adapter.runtime.calibration import OUTPUT, Calibrations
-from engine_adapter.runtime.journal import Journal
+from engine_adapter.runtime.journal import Entry, Journal
 from engine_adapter.runtime.meter import Meter
 from engine_adapter.runtime.turn import CallState, Turn
+from policy_dsl.compiled import CompiledPolicy
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Verdict, cheapest
 
@@ -24,6 +26,22 @@ class Watch:
             None  # a shadow policy, told of each decision about a call
         )
         self._unanswered: dict[str, Turn] = {}  # admitted, and no token yet
+        self._log: DecisionLog | None = None
+
+    def log_to(self, log: DecisionLog, in_force: Callable[[], CompiledPolicy]) -> None:
+        """Write each decision to *log*, with the name and revision of the policy that is *in_force*."""
+
+        def write(entry: Entry) -> None:
+            policy = in_force()
+            log.put(entry, policy.name, policy.revision)
+
+        self._log, self.journal.sink = log, write
+
+    def close(self) -> None:
+        """Nothing is logged any more."""
+        self.journal.sink = None
+        if self._log is not None:
+            self._log.close()
 
     def admitted(self, turn: Turn, now: float, cached_tokens: int) -> None:
         """The turn began to run, with so many tokens found in the prefix cache."""

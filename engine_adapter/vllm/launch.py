@@ -57,7 +57,7 @@ class Plan:
     """What to serve. *policy* None is vLLM as it is; *flags* go to vLLM's own parser, unread.
 
     *swap_gib*: host memory for swapped KV, of each engine; 0 for none.
-    *record*: a new file for a record of all steps, or None.
+    *record*: a new file for a record of all steps, or None. *decisions*: the decision log, or None.
     """
 
     policy: Policy | None
@@ -68,6 +68,7 @@ class Plan:
     flags: tuple[str, ...] = ()
     swap_gib: float = 0.0
     record: Path | None = None
+    decisions: Path | None = None
 
 
 # What vLLM logs -> what it means, what to do. Groups fill the sentence.
@@ -108,6 +109,7 @@ def serve(plan: Plan) -> None:
     check_port(plan.host, plan.port, plan.flags)
     check_swap(plan)
     check_record(plan.record)
+    check_decisions(plan)
     name = plan.model or DEFAULT_MODEL
     folder = resolve_model(name)
     os.environ.update(environment(plan, folder))
@@ -179,6 +181,19 @@ def check_swap(plan: Plan) -> None:
         raise LaunchError(*found)
 
 
+def check_decisions(plan: Plan) -> None:
+    """LaunchError for a decision log that can't be written."""
+    if plan.decisions is None:
+        return
+    if plan.policy is None:
+        raise LaunchError("vLLM's own scheduler logs no decisions: --decisions needs a policy")
+    try:
+        plan.decisions.parent.mkdir(parents=True, exist_ok=True)
+        plan.decisions.open("ab").close()
+    except OSError as problem:
+        raise LaunchError(f"decisions can't be logged to {plan.decisions}: {problem.strerror}") from problem
+
+
 def check_record(path: Path | None) -> None:
     """LaunchError unless a new file can be made at *path*."""
     if path is None:
@@ -231,6 +246,7 @@ def merged_config(plan: Plan, given: Any) -> Any:
         "store": str(plan.store) if plan.store else None,
         "params": dict(plan.policy.params),
         **({"record": str(plan.record)} if plan.record else {}),
+        **({"decisions": str(plan.decisions)} if plan.decisions else {}),
     }
     return {**given, "lamps": {**settings, **given.get("lamps", {})}}
 

@@ -54,6 +54,12 @@ from lamps_cli.output import warn
     help="Host memory of each engine for KV that the policy swaps.  [default: none, nothing is swapped]",
 )
 @click.option(
+    "--decisions",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Log every decision to FILE: JSON lines without prompt text, 256 MiB at most for each engine.",
+)
+@click.option(
     "--record-steps",
     "record",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -73,6 +79,7 @@ def serve(
     port: int,
     store: str | None,
     swap_gib: float,
+    decisions: Path | None,
     record: Path | None,
     vllm_help: str | None,
     vllm: tuple[str, ...],
@@ -94,7 +101,8 @@ def serve(
     store_path = _store_path(store, model or launch.DEFAULT_MODEL)
     if record is not None:
         record = _recording(record, policy)
-    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib, record)
+    log = decisions and decisions.expanduser().resolve()
+    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log)
     try:
         launch.serve(plan)
     except launch.LaunchError as problem:
