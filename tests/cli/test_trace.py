@@ -107,3 +107,32 @@ def test_what_cannot_be_done_is_one_sentence(arguments: list[str], message: str)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+# Lines in the form of the published files: separators, line ends and order of fields as they have them.
+PUBLISHED = {
+    "azure": "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:17:03.9799600,374,44\r\n"
+    "2023-11-16 18:17:04.0319600,396,109",  # the last line has no end
+    "mooncake": '{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": '
+    "[46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 2353, 2354]}\n"
+    '{"timestamp": 30535, "input_length": 7472, "output_length": 26, "hash_ids": '
+    "[46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 2353, 2366, 2367]}\n",
+    "burstgpt": "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+    "5.0,ChatGPT,472,18,490,Conversation log\n118.0,ChatGPT,417,276,693,Conversation log\n",
+    "sharegpt": '[{"id": "QWJhYvA_0", "conversations": [{"from": "human", "value": "one two three"}, '
+    '{"from": "gpt", "value": "four five six seven"}, {"from": "human", "value": "eight"}, '
+    '{"from": "gpt", "value": "nine ten"}]}, {"id": "QWJhYvA_1", "conversations": '
+    '[{"from": "human", "value": "a b"}, {"from": "gpt", "value": "c"}]}]',
+}
+
+
+@pytest.mark.parametrize(("format_name", "sessions", "turns"), [
+    ("azure", 2, 2), ("mooncake", 1, 2), ("burstgpt", 2, 2), ("sharegpt", 2, 3),
+])  # fmt: skip
+def test_files_as_they_are_published_become_traces(tmp_path: Path, format_name: str, sessions: int, turns: int) -> None:
+    source, out = tmp_path / "source", tmp_path / "out.jsonl"
+    source.write_bytes(PUBLISHED[format_name].encode())
+    done = lamps("trace", "import", format_name, source, "-o", out)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(lamps("trace", "show", out, "--json").stdout)
+    assert (shown["sessions"], shown["turns"]) == (sessions, turns)
