@@ -118,6 +118,5 @@ def _vanish(server: Server) -> None:
     assert _used_tokens(server) == before
 
 
-def _used_tokens(server: Server) -> float:
-    engine = server.status().engines[0].engine
-    return float(engine["engine.host_total"] or 0) - float(engine["engine.host_free"] or 0)
+def _used_tokens(server: Server) -> int:
+    return server.status().engines[0].memory.host
