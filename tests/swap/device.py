@@ -30,11 +30,11 @@ _BLOCK_BYTES = BLOCK * TOKEN_BYTES
 
 
 class LateWorker(PortableWorker):
-    """Copies as late as *chance* allows."""
+    """Copies as late as *chance* allows; without one, only when somebody waits for it."""
 
     def __init__(self, kv_caches: CanonicalKVCaches, slots: int, chance: random.Random) -> None:
         super().__init__(kv_caches, slots)
-        self._chance = chance
+        self.chance: random.Random | None = chance
         self._held: dict[Any, list[tuple[int, Any]]] = {}
         self._results: list[TransferResult] = []
 
@@ -54,7 +54,7 @@ class LateWorker(PortableWorker):
 
     def get_finished(self) -> list[TransferResult]:
         for queue in self._held.values():
-            while queue and self._chance.random() < 0.4:
+            while queue and self.chance is not None and self.chance.random() < 0.4:
                 self._first(queue)
         done, self._results = self._results, []
         return done
@@ -76,6 +76,16 @@ class SwapStepper(Stepper):
         )
         worker.worker = LateWorker(caches, host_blocks, random.Random(seed))
         self.checked = 0
+
+    def copy_only_when_waited_for(self) -> None:
+        """From now on no transfer ends by itself."""
+        assert isinstance(self.worker.worker, LateWorker)
+        self.worker.worker.chance = None
+
+    def copy_soon(self, seed: int = 0) -> None:
+        """From now on transfers end by chance again."""
+        assert isinstance(self.worker.worker, LateWorker)
+        self.worker.worker.chance = random.Random(seed)
 
     @property
     def host_blocks(self) -> int:

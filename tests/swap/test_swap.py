@@ -57,9 +57,9 @@ def test_random_traffic_reads_its_own_kv_and_leaves_nothing_behind(
     assert scheduler.kv_cache_manager.block_pool.get_num_free_blocks() == 39
 
 
-def turn(stepper: SwapStepper, name: str, prompt: list[int], output: int = 20, **hints: object) -> list[int]:
-    """One turn of the session "s", to its end; returns its prompt with the answer."""
-    stepper.add(name, prompt, output, "s", **hints)
+def turn(stepper: SwapStepper, name: str, prompt: list[int], session: str = "s", **hints: object) -> list[int]:
+    """One turn of *session*, to its end; returns its prompt with the answer."""
+    stepper.add(name, prompt, 20, session, **hints)
     stepper.run()
     return stepper.finished[name]
 
@@ -119,6 +119,33 @@ def test_a_reset_of_the_connector_is_told_to_the_ledger(tmp_path: Path) -> None:
     copies = stepper.scheduler.lamps.calls.keeping.copies
     assert (stepper.host_blocks, copies.ledger.tokens) == (0, 0)
     assert stepper.scheduler.lamps.counters["copies.lost"] == 1
+
+
+def test_a_copy_is_made_before_its_blocks_are_given_away(tmp_path: Path) -> None:
+    """Two sessions have the same prompt and answer: they share the blocks of the one, not those of the other.
+
+    The copy of the first, its answer included, is under way when it goes, and serves both.
+    """
+    stepper = engine(tmp_path, "always", LampsScheduler)
+    stepper.copy_only_when_waited_for()
+    prompt = list(range(100, 200))
+    for name, output in (("a", 16), ("b", 20)):
+        stepper.add(f"{name}0", prompt, output, name)  # no tool: it isn't foreseen, and copied when it has ended
+    while "b0" not in stepper.finished:
+        stepper.step()
+    calls = stepper.scheduler.lamps.calls
+    assert stepper.host_blocks == 7
+    calls.forget("a")
+    for n in range(12):
+        stepper.add(f"crowd{n}", [900 + n] * 150, 4)
+    while len(stepper.finished) < 14:
+        stepper.step()
+    stepper.copy_soon()
+    stepper.drain()
+    assert calls.keeping.ledger.tokens == 0  # nothing of b is on the device any more
+    crowd(stepper, 1)
+    turn(stepper, "b1", stepper.finished["b0"], session="b")
+    assert stepper.scheduler.lamps.counters["transfers.tokens_in"] == 112
 
 
 def test_what_is_foreseen_gives_way_to_what_is_decided(tmp_path: Path) -> None:
