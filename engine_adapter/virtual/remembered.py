@@ -13,10 +13,10 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.virtual import saturation
 from engine_adapter.virtual.profile import Profile
 from engine_adapter.vllm.compat_api import DISTRIBUTIONS
-from engine_adapter.vllm.models import cache_folder
 from engine_adapter.workload.load import Load, scaled
 from engine_adapter.workload.trace import Trace, written
 
