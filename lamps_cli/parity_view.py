@@ -13,7 +13,7 @@ from engine_adapter.virtual.comparison import Difference, Replayed
 _ENDED = {
     "closed": "to the end: the engine was shut down",
     "running": "to the end of the record: the engine ran on, or was killed",
-    "cut off": "to where the record breaks off",
+    "cut off": "to where the record breaks off: the engine was killed, or runs on",
     "full": "to where the record was full",
     "a difference": "to the first difference",
 }

@@ -53,7 +53,7 @@ class RecordWriter:
         self._flushed_at = time.monotonic()
         self._encoder = msgspec.json.Encoder()
         self._put(header)
-        self._flush()
+        self.flush()
 
     def write(self, event: Event) -> None:
         """Append one event. Does nothing once the record has ended."""
@@ -64,7 +64,18 @@ class RecordWriter:
             self._put(Event(Full()))
             self._end(f"the record has reached its largest size, {LARGEST_BYTES >> 30} GiB")
         elif event.raised or time.monotonic() - self._flushed_at >= FLUSH_S:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Let the file have all that was written."""
+        if self.problem:
+            return
+        try:
+            self._out.flush()
+            self._file.flush()
+        except (OSError, ValueError) as error:
+            self._end(f"{self.path} can't be written any more: {error}")
+        self._flushed_at = time.monotonic()
 
     def close(self) -> None:
         """Finish the file; a second time does nothing."""
@@ -77,14 +88,6 @@ class RecordWriter:
             self._out.write(line + b"\n")
         except OSError as error:
             self._end(f"{self.path} can't be written any more: {error.strerror}")
-
-    def _flush(self) -> None:
-        try:
-            self._out.flush()
-            self._file.flush()
-        except (OSError, ValueError) as error:
-            self._end(f"{self.path} can't be written any more: {error}")
-        self._flushed_at = time.monotonic()
 
     def _end(self, problem: str) -> None:
         if not self.problem:

@@ -8,15 +8,11 @@ outside. Nothing here changes a decision.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,8 +24,8 @@ from engine_adapter.control.frames import Arm, Decision
 from engine_adapter.control.step_file import RecordWriter
 from engine_adapter.control.step_record import Call, Did, Event
 from engine_adapter.runtime.journal import Journal
-from engine_adapter.vllm import internals, shape
-from engine_adapter.vllm.compat_api import installed_vllm
+from engine_adapter.vllm import internals
+from engine_adapter.vllm.record_lines import AWAITS_GRAMMAR, added, header, strange
 
 if TYPE_CHECKING:
     from engine_adapter.vllm.scheduler import LampsScheduler as _Base
@@ -39,7 +35,6 @@ else:
 Sink = Callable[[Event], None]
 # Steps whose output may still come: more than any engine has under way.
 _UNDER_WAY = 64
-_AWAITS_GRAMMAR = RequestStatus.WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR
 
 logger = logging.getLogger("lamps")
 
@@ -101,9 +96,9 @@ class Observed(_Base):
     # --- calls -----------------------------------------------------------------------------------
 
     def add_request(self, request: Request) -> None:
-        strange = _strange(request)
-        with self._event(record.Beyond(strange) if strange else _added(request)):
-            if request.status is _AWAITS_GRAMMAR:
+        beyond = strange(request)
+        with self._event(record.Beyond(beyond) if beyond else added(request)):
+            if request.status is AWAITS_GRAMMAR:
                 self._grammars[request.request_id] = request
             super().add_request(request)
 
@@ -197,7 +192,7 @@ class Observed(_Base):
 
     def _compiled(self) -> list[str]:
         """Requests that wait for their grammar no longer."""
-        found = [name for name, request in self._grammars.items() if request.status is not _AWAITS_GRAMMAR]
+        found = [name for name, request in self._grammars.items() if request.status is not AWAITS_GRAMMAR]
         for name in found:
             del self._grammars[name]
         return found
@@ -219,31 +214,17 @@ def recorded(cls: type[Any], path: Path, clock: Callable[[], float] = time.monot
         mine = path if parallel.data_parallel_size == 1 else _ranked(path, parallel.data_parallel_rank)
         writer = RecordWriter(mine, header(scheduler))
         logger.warning("lamps: every step is recorded to %s, with the token ids of all prompts and answers", mine)
-        return lambda event: _write(writer, event)
+        return lambda event: _write(writer, event, idle=not scheduler.requests)
 
     return observed(cls, ClockLog(clock), begin)
 
 
-def header(scheduler: Any) -> record.Header:
-    """The first line of a record that begins now."""
-    runtime = scheduler.lamps
-    policy = runtime.policy
-    found = installed_vllm()
-    return record.Header(
-        lamps_record=record.VERSION,
-        lamps=_lamps_version(),
-        vllm=f"{found.distribution} {found.version}" if found else "",
-        policy=record.Policy(policy.name, policy.revision, policy.text, dict(policy.params)),
-        engine=shape.describe(scheduler),
-        costs=asdict(runtime.costs.costs),
-        learned=record.rows_of(runtime.predictor.state()),
-        beyond=shape.beyond(scheduler),
-    )
-
-
-def _write(writer: RecordWriter, event: Event) -> None:
+def _write(writer: RecordWriter, event: Event, idle: bool) -> None:
+    """An engine without requests may be stopped before it does anything again: its record is up to date."""
     went = not writer.problem
     writer.write(event)
+    if idle:
+        writer.flush()
     if isinstance(event.call, record.Close):
         writer.close()
     elif went and writer.problem:
@@ -253,49 +234,6 @@ def _write(writer: RecordWriter, event: Event) -> None:
 def _ranked(path: Path, rank: int) -> Path:
     stem, dot, rest = path.name.partition(".")
     return path.with_name(f"{stem}.rank{rank}{dot}{rest}")
-
-
-def _lamps_version() -> str:
-    try:
-        return version("vllm-lamps")
-    except PackageNotFoundError:
-        return ""
-
-
-def _added(request: Request) -> record.Add:
-    params = request.sampling_params
-    assert params is not None
-    repeats = params.repetition_detection
-    told = {k: v for k, v in (params.extra_args or {}).items() if k == "session_id" or k.startswith("lamps_")}
-    return record.Add(
-        id=request.request_id,
-        prompt=list(request.prompt_token_ids or ()),
-        max_tokens=request.max_tokens,
-        min_tokens=params.min_tokens,
-        stop=list(params.stop_token_ids or ()),
-        eos=params.eos_token_id,
-        repetition=(repeats.max_pattern_size, repeats.min_pattern_size, repeats.min_count) if repeats else None,
-        priority=request.priority,
-        arrival=request.arrival_time,
-        session=request.session_id,
-        told=json.dumps(told, default=repr),
-        salt=hashlib.sha256(request.cache_salt.encode()).hexdigest() if request.cache_salt else None,
-        skip_cache=request.skip_reading_prefix_cache,
-        grammar=request.status is _AWAITS_GRAMMAR,
-    )
-
-
-def _strange(request: Request) -> str:
-    """What about *request* a record can't hold; "" where nothing is."""
-    found = {
-        "images or sounds in a prompt": bool(request.mm_features),
-        "a prompt of embeddings": request.prompt_token_ids is None or request.prompt_embeds is not None,
-        "a LoRA adapter": request.lora_request is not None,
-        "a pooling request": request.sampling_params is None,
-        "a streaming session": request.resumable,
-        "a KV transfer": request.kv_transfer_params is not None,
-    }
-    return next((name for name, there in found.items() if there), "")
 
 
 def _written(value: float | bool | str) -> float | bool | str:

@@ -31,7 +31,7 @@ MOST_STEPS = 5000
 
 
 def engine_for(policy: str, record: str) -> LLMEngine:
-    """40 blocks of 32 tokens: four of the longest contexts fill them."""
+    """26 blocks of 32 tokens: the longest context takes more than half of them, and eight requests may run."""
     return LLMEngine.from_engine_args(
         EngineArgs(
             model=str(models.embedded("random")),
@@ -40,7 +40,7 @@ def engine_for(policy: str, record: str) -> LLMEngine:
             max_num_seqs=8,
             max_num_batched_tokens=512,
             block_size=32,
-            num_gpu_blocks_override=40,
+            num_gpu_blocks_override=26,
             scheduler_cls=SCHEDULER,
             additional_config={"lamps": {"policy": policy, "record": record}},
         )
@@ -81,7 +81,7 @@ class Agents:
         if int(session[1:]) % 2:  # every other session is known by its prefix alone
             marks["session_id"] = session
         params = SamplingParams(
-            max_tokens=self._chance.randrange(8, 60), ignore_eos=True, temperature=0.0, extra_args=marks
+            max_tokens=self._chance.randrange(20, 80), ignore_eos=True, temperature=0.0, extra_args=marks
         )
         self._engine.add_request(name, {"prompt_token_ids": prompt}, params)
         self._running[name] = (session, turn, prompt, self._chance.random())
@@ -101,7 +101,7 @@ class Agents:
         if fate < 0.9:  # else nobody says how it ended
             self._verdict(name, "end" if last else "call")
         follow_up = [*prompt, *answer, *self._words(20)]
-        if not last and len(follow_up) < 440:
+        if not last and len(follow_up) < 430:
             self._due.append((self._steps + self._chance.choice([1, 5, 50]), session, turn + 1, follow_up))
 
     def _verdict(self, turn: str, outcome: str) -> None:

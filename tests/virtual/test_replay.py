@@ -185,6 +185,17 @@ def test_a_record_that_breaks_off_is_replayed_up_to_there(name: str, tmp_path: P
     assert 100 < cut.calls < whole.calls
 
 
+def test_the_record_of_an_engine_that_is_killed_idle_is_whole(tmp_path: Path) -> None:
+    engine = recording(tmp_path / "steps.jsonl.gz")
+    random_traffic(engine, random.Random(1))
+    engine.run()
+    engine.scheduler.lamps_command("verdict", '{"turn": "t", "outcome": "end"}')
+    found = replay(tmp_path / "steps.jsonl.gz")
+    assert (found.requests, found.by_kind["finish"]) == (90, 90)
+    engine.scheduler.shutdown()
+    assert replay(tmp_path / "steps.jsonl.gz").calls == found.calls + 1
+
+
 def test_a_record_is_bounded_and_says_so(tmp_path: Path) -> None:
     header = header_of(made(tmp_path / "steps.jsonl"))
     writer = RecordWriter(tmp_path / "small.jsonl", header, largest_bytes=20_000)
