@@ -282,6 +282,8 @@ class Runtime:
 
         Whatever begins to act on its own at a step has to be in here: virtual time asks no `begin_step` before.
         """
+        if self.guard.tripped or self.shadow is not None:
+            return -math.inf
         return min(self.calls.quiet_until(), self.sessions.next_expiry())
 
     def pass_step(self) -> None:

@@ -61,7 +61,7 @@ class SteadyTable(WaitingTable):
             self._ranked_as[request_id] = key
             insort(self._sorted, (key, request_id))
             del self._new[request_id]
-        if self._faulty:
+        if self._faulty and len(self._sorted) > 1:  # as in `WaitingTable`, one alone isn't ranked
             self.nans += 1
             self.nan_rows = len(self._faulty)
         return [request_id for _, request_id in self._sorted[: max(k, 0)]]

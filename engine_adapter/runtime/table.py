@@ -48,6 +48,8 @@ class Batch(Protocol):
     @property
     def step_keys(self) -> frozenset[str]: ...
     @property
+    def promotes_unhoisted(self) -> bool: ...
+    @property
     def texts(self) -> Texts: ...
     def hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> tuple[Column, ...]: ...
     def rank(
@@ -167,8 +169,17 @@ class WaitingTable:
         return {key: column[:count] for key, column in self._columns.items()}
 
     def first(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[str]:
-        """The ids of the first *k* in the policy's order. A failing rule raises; the table stays whole."""
+        """The ids of the first *k* in the policy's order. A failing rule raises; the table stays whole.
+
+        A request that waits alone isn't ranked, only promoted: at nine tenths of saturation three of four are, and
+        ranking one took 0.25 ms.
+        """
         ids = self.ids
+        if len(ids) == 1 and k > 0 and self._batch.promotes_unhoisted:
+            rows = dict(self.view())
+            self._compose(rows, now, step)
+            self._promote(rows, (), engine)
+            return ids[:]
         return [ids[place] for place in self._ranked(k, engine, now, step)[0]]
 
     def places(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[Place]:
@@ -202,12 +213,17 @@ class WaitingTable:
             self.nans += 1
             undefined = [np.isnan(np.broadcast_to(key, count)) for key in keys]
             self.nan_rows = int(np.any(undefined, axis=0).sum())
-        promoted = self._promoted[:count]
-        now_promoted = self._batch.promoted(rows, hoisted, engine)
-        if now_promoted is not None:
-            promoted |= now_promoted  # until the turn ends
+        promoted = self._promote(rows, hoisted, engine)
         by = self._batch.promoted_by(rows, hoisted, engine) if promoted.any() else ()
         return first(keys, rows["request.arrival"], k, promoted, by).tolist(), keys
+
+    def _promote(self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]) -> Column:
+        """Which rows are promoted, now or before: it lasts until the turn ends."""
+        promoted = self._promoted[: len(self.ids)]
+        now_promoted = self._batch.promoted(rows, hoisted, engine)
+        if now_promoted is not None:
+            promoted |= now_promoted
+        return promoted
 
     def _hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> None:
         """Compute the hoisted terms of rows written since the last ranking, or of all."""

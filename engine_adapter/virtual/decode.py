@@ -96,7 +96,7 @@ class DecodeRuns:
         self._token = token
 
     def take(self, until_s: float) -> tuple[int, Sequence[str]]:
-        """Of a synchronous engine: how many steps were taken, and the requests that the last one may have ended."""
+        """Of a synchronous engine: how many steps were taken, and the requests of the last one if it ended any."""
         until_s = self._quiet(until_s)
         # A block enters the prefix cache in the step that takes its last slot.
         batch = self._batch(0, fills=(-1, 0)) if self._clock.now < until_s else None
@@ -165,26 +165,15 @@ class DecodeRuns:
             self._scheduler.computed(output)
 
     def _last(self, batch: _Batch) -> Sequence[str]:
-        """One more step, in which requests end. Returns those from the first to the last that do.
-
-        They go through vLLM's update, the others before and after them, in its order: what a request's end brings
-        about may look at the tokens of all.
-        """
-        rows, steps = batch.rows, batch.undisturbed
-        ends = [place for place, row in enumerate(rows) if row.left == steps + 1]
-        first, last = ends[0], ends[-1] + 1
-        ids = [row.request.request_id for row in rows[first:last]]
+        """One more step, in which requests end; returns the names of all."""
+        ids = [row.request.request_id for row in batch.rows]
         output = SchedulerOutput.make_empty()
         output.num_scheduled_tokens = dict.fromkeys(ids, 1)
         output.total_num_scheduled_tokens = len(ids)
         answer = ModelRunnerOutput(ids, {name: n for n, name in enumerate(ids)}, [[self._token] for _ in ids])
-        for row in rows:
+        for row in batch.rows:
             internals.begin_decode(row.request)
-        self._scheduled(output, batch, steps)
-        self._clock.advance_to(self._clock.now + self._step_s(batch, steps))
-        for row in rows[:first]:
-            internals.end_decode(row.request, self._token)
+        self._scheduled(output, batch, batch.undisturbed)
+        self._clock.advance_to(self._clock.now + self._step_s(batch, batch.undisturbed))
         self._scheduler.update_from_output(output, answer)
-        for row in rows[last:]:
-            internals.end_decode(row.request, self._token)
         return ids

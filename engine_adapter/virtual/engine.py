@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vllm.sampling_params import SamplingParams
-from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash
+from vllm.v1.core.kv_cache_utils import init_none_hash
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime.core import Runtime
-from engine_adapter.virtual import shortcuts
+from engine_adapter.virtual import shortcuts, updates
 from engine_adapter.virtual.build import scheduler_for
 from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.decode import DecodeRuns
@@ -84,9 +84,7 @@ class VirtualEngine:
         self.counters: Counter[str] = Counter()
         self.recorder: Recorder | None = None
         self.steps = 0
-        self._hasher = shortcuts.skip_idle_hashing(
-            get_request_block_hasher(self.scheduler.hash_block_size, block_hash), self.scheduler.hash_block_size
-        )
+        self._hasher = shortcuts.plain_hasher(self.scheduler.hash_block_size, block_hash)
         self._ahead = isinstance(self.scheduler, AsyncScheduler)
         self._under_way: deque[_Step] = deque()
         self._live: dict[str, _Live] = {}
@@ -101,7 +99,8 @@ class VirtualEngine:
             assert profile.swap_token_s is not None
             self._transfers = Transfers(profile.swap_token_s, profile.block_size, profile.token_bytes)
         else:
-            shortcuts.skip_model_runner_data(self.scheduler)  # the connector reads it too
+            shortcuts.skip_model_runner_data(self.scheduler)  # the connector reads it too, and has a part in updates
+            updates.skip_plain_updates(self.scheduler)
         self._decode_runs = DecodeRuns(self.scheduler, self.lamps, clock, profile.step, TOKEN)
 
     # --- requests ------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """What a virtual engine leaves out of vLLM's step because its outcome is known: half its time, none of its decisions.
 
 A running request that gains one token in the middle of a block needs no block and completes none: allocation returns
-the empty answer it would have come to. A request without a new full block has no hash to compute, and none here stops
-at a token or a text. And the part of a step's output that only a model runner reads is not put together.
+the empty answer it would have come to. None here stops at a token or a text, or has more to hash of a block than its
+tokens. And the part of a step's output that only a model runner reads is not put together.
 tests/virtual/test_shortcuts.py runs the same load with and without them and wants the same bytes.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vllm.v1.core import kv_cache_utils
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import CachedRequestData
 from vllm.v1.core.sched.scheduler import Scheduler
@@ -35,14 +36,24 @@ def skip_idle_allocations(scheduler: Scheduler) -> None:
     manager.allocate_slots = allocate_if_needed
 
 
-def skip_idle_hashing(hasher: Hasher, size: int) -> Hasher:
-    """*hasher*, asked only when a block may have filled up. Tokens are appended one by one after the prompt."""
+def plain_hasher(size: int, hash_block: Callable[[Any], bytes]) -> Hasher:
+    """vLLM's hasher of a request's new full blocks, of *size* tokens each, for requests that are nothing but tokens."""
     nothing: list[Any] = []
 
-    def hash_if_needed(request: Request) -> list[Any]:
-        return nothing if request.block_hashes and request.num_tokens % size else hasher(request)
+    def hasher(request: Request) -> list[Any]:
+        known, count = request.block_hashes, request.num_tokens
+        begin = len(known) * size
+        if begin + size > count:
+            return nothing
+        tokens = request.all_token_ids
+        parent = known[-1] if known else kv_cache_utils.NONE_HASH
+        found = []
+        for place in range(begin, count - size + 1, size):
+            parent = hash_block((parent, tokens[place : place + size], None))
+            found.append(parent)
+        return found
 
-    return hash_if_needed
+    return hasher
 
 
 def skip_stop_checks(scheduler: Scheduler) -> None:

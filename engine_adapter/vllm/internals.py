@@ -171,10 +171,20 @@ def begin_decode(request: Request) -> None:
     request.num_in_flight_tokens += 1
 
 
-def end_decode(request: Request, token: int) -> None:
-    """What `update_from_output` leaves in a running request that doesn't stop at *token*."""
-    request.num_in_flight_tokens -= 1
-    request.append_output_token_ids(token)
+def decoded(scheduler: Scheduler, request: Request, count: int, tokens: list[int]) -> None:
+    """What `update_from_output` leaves in a running request for which *count* tokens were computed, and *tokens*
+    (one or none) sampled, if it goes on. Of a synchronous scheduler."""
+    request.num_in_flight_tokens -= count
+    if tokens:
+        request.append_output_token_ids(tokens)
+
+
+def decoded_ahead(scheduler: Scheduler, request: Request, count: int, tokens: list[int]) -> None:
+    """The same, of an asynchronous one."""
+    decoded(scheduler, request, count, tokens)
+    if tokens:
+        request.num_output_placeholders -= 1
+        scheduler.kv_cache_manager.cache_blocks(request, request.num_computed_tokens - request.num_output_placeholders)
 
 
 def count_steps(scheduler: Scheduler, steps: int) -> None:

@@ -100,7 +100,8 @@ class BatchRules:
     they are called again, and may be one of the columns given: read it, don't write to it.
 
     *hoisted_keys*: the row signals that `hoist` reads; *step_keys*: those that the others read. *epoch_keys*: the
-    engine signals that `hoist` reads; when one changes, all rows are to be hoisted again.
+    engine signals that `hoist` reads; when one changes, all rows are to be hoisted again. *promotes_unhoisted*: whether
+    `promoted` reads no hoisted column, so that it may be asked before `hoist`.
     """
 
     def __init__(
@@ -117,6 +118,8 @@ class BatchRules:
         steps = [self._rank, self._by, *([] if self._promote is None else [self._promote])]
         self.hoisted_keys = frozenset(k for k in self._hoist.inputs if isinstance(k, str))
         self.step_keys = frozenset(k for p in steps for k in p.inputs if isinstance(k, str)) | {"request.arrival"}
+        promoting = () if self._promote is None else self._promote.inputs
+        self.promotes_unhoisted = all(isinstance(k, str) for k in promoting)
         self.epoch_keys = keys_read(plan.hoisted) - self.hoisted_keys
 
     def hoist(self, rows: Rows, engine: Engine) -> tuple[Column, ...]:

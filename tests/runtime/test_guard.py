@@ -88,6 +88,7 @@ def test_a_rank_that_is_no_number_is_ejected_when_it_is_none_for_most(world: Wor
     assert runtime.in_force.state == ON and runtime.counters["faults.rank"] == 100
     for n in range(9):
         runtime.dequeue(f"number{n}")
+    arrive(runtime, "another", 100)  # one alone is not ranked
     steps(runtime, world, ASKINGS)
     assert runtime.in_force.state == EJECTED and "gave no number" in runtime.in_force.reason
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vllm.v1.core.kv_cache_utils import get_request_block_hasher
 
-from engine_adapter.virtual import jobs, shortcuts
+from engine_adapter.virtual import jobs, shortcuts, updates
 from engine_adapter.virtual.decode import DecodeRuns
 from engine_adapter.virtual.driver import Driver, run
 from engine_adapter.virtual.simulate import Simulation
@@ -28,9 +29,10 @@ def outcome(given: Simulation) -> tuple[bytes, object]:
 
 
 def step_by_step(given: Simulation) -> tuple[bytes, object]:
-    """The same, each of its steps scheduled by vLLM."""
+    """The same, each of its steps scheduled and updated by vLLM."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DecodeRuns, "take", lambda runs, until_s: (0, ()))
+        patch.setattr(updates, "skip_plain_updates", lambda scheduler: None)
         patch.setattr(DecodeRuns, "take_ahead", lambda runs, output, ends_s, until_s: (0, output, ends_s))
         return outcome(given)
 
@@ -44,7 +46,8 @@ def test_the_same_bytes_without_shortcuts(policy: str, ahead: bool, monkeypatch:
     assert short.counters["preemptions"] > 0 < short.counters["prefix_cache_hits"]
     for name in ("skip_idle_allocations", "skip_stop_checks", "skip_model_runner_data"):
         monkeypatch.setattr(shortcuts, name, lambda scheduler: None)
-    monkeypatch.setattr(shortcuts, "skip_idle_hashing", lambda hasher, size: hasher)
+    monkeypatch.setattr(updates, "skip_plain_updates", lambda scheduler: None)
+    monkeypatch.setattr(shortcuts, "plain_hasher", get_request_block_hasher)
     assert step_by_step(given)[0] == jobs.encode_measured(short)
 
 

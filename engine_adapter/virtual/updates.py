@@ -1,0 +1,60 @@
+"""What a computed step leaves in the requests: a token each, which takes vLLM's own update only where one ends.
+
+Its update looks at a dozen things of each request that none here has (speculation, log probabilities, structured
+output, transfers); for one that goes on, what is left of it is a token more and a token less under way.
+tests/virtual/test_shortcuts.py runs the same load with and without and wants the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.output import SchedulerOutput
+from vllm.v1.core.sched.scheduler import Scheduler
+from vllm.v1.outputs import ModelRunnerOutput
+from vllm.v1.request import Request, RequestStatus
+
+from engine_adapter.vllm import internals
+
+
+def skip_plain_updates(scheduler: Scheduler) -> None:
+    """Let only the requests from the first to the last that may end in a step go through vLLM's update.
+
+    The others are seen to before and after, in its order: what a request's end brings about may look at the tokens of
+    all. `update_from_output` then returns nothing: clients hear of finished requests from the engine.
+    """
+    update, requests = scheduler.update_from_output, scheduler.requests
+    go_on = internals.decoded_ahead if isinstance(scheduler, AsyncScheduler) else internals.decoded
+    computed = getattr(scheduler, "computed", None)
+
+    def updated(output: SchedulerOutput, answer: ModelRunnerOutput) -> dict[int, Any]:
+        counts = output.num_scheduled_tokens
+        rows = [
+            (requests.get(name), count, tokens)
+            for (name, count), tokens in zip(counts.items(), answer.sampled_token_ids, strict=True)
+        ]
+        ends = [place for place, (request, _, tokens) in enumerate(rows) if _may_end(request, tokens)]
+        first, last = (ends[0], ends[-1] + 1) if ends else (len(rows), len(rows))
+        for request, count, tokens in rows[:first]:
+            go_on(scheduler, request, count, tokens)
+        if ends:
+            output.num_scheduled_tokens = dict(list(counts.items())[first:last])
+            update(output, answer)
+        elif computed is not None:
+            computed(output)
+        for request, count, tokens in rows[last:]:
+            go_on(scheduler, request, count, tokens)
+        return {}
+
+    scheduler.update_from_output = updated
+
+
+def _may_end(request: Request | None, tokens: list[int]) -> bool:
+    """Whether a request isn't just one that goes on with *tokens* (one, or none in the middle of its prompt)."""
+    return (
+        request is None
+        or request.status is not RequestStatus.RUNNING
+        or request.num_stale_output_tokens > 0
+        or (bool(tokens) and request.num_output_tokens + 1 >= request.max_tokens)
+    )
