@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
+from engine_adapter.control.metrics import DELIVERIES, METRICS, UP
 from engine_adapter.runtime import turn
 from engine_adapter.runtime.activation import CARRIED_OUT
 from engine_adapter.runtime.costs import Costs
@@ -221,3 +222,16 @@ def _exit_docs() -> dict[str, str]:
     for name, doc in re.findall(r'^    ([A-Z_]+) = \d+\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL):
         found[name] = " ".join(doc.split())
     return found
+
+
+# --- metrics ---------------------------------------------------------------------------------------
+
+
+def metrics() -> str:
+    """What a server adds to /metrics."""
+    up, sent = (
+        (f"`{UP[0]}`", "gauge", "", UP[1]),
+        (f"`{DELIVERIES[0]}`", "counter", "api_server, result", DELIVERIES[1]),
+    )
+    rows = ((f"`{m.name}`", m.kind, ", ".join(("engine", *m.labels)), m.help) for m in METRICS)
+    return table(("metric", "kind", "labels", "meaning"), (up, *rows, sent))

@@ -201,6 +201,7 @@ class Runtime:
         for request_id, cached in cached_tokens.items():
             turn = self.turns[request_id]
             turn.running_since = now
+            self.counters["promotions"] += turn.promoted
             self.watch.admitted(turn, now, cached)
             self.calls.admitted(turn, cached)
 

@@ -130,6 +130,11 @@ def engines_to_choose_from(engine_client: Any) -> int:
     return engines if engines == engine_client.vllm_config.parallel_config.data_parallel_size else 1
 
 
+def api_server_of(engine_client: Any) -> str:
+    """The number of this API server process among those of the server."""
+    return str(engine_client.vllm_config.parallel_config._api_process_rank)
+
+
 def api_keys(args: Namespace) -> list[str]:
     """The keys vLLM's own routes ask for; empty when the server is open."""
     from vllm import envs

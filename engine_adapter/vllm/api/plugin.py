@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from engine_adapter.vllm import compat_api
 from engine_adapter.vllm.api.layer import Layer
+from engine_adapter.vllm.api.metrics import AddedMetrics, Metrics
 from engine_adapter.vllm.api.routes import EVENTS_PATH, STATE_PATH, STATUS_PATH, Control, Keys, failure
 from engine_adapter.vllm.api.verdicts import Verdicts
 
@@ -28,9 +29,11 @@ class LampsEndpoints:
 
     def __init__(self) -> None:
         self._control: Control | None = None
+        self._metrics: Metrics | None = None
 
     def attach_router(self, app: Any) -> None:
         """Add the control routes to the FastAPI *app*."""
+        app.add_middleware(AddedMetrics, metrics=lambda: self._metrics)
         app.add_api_route(STATUS_PATH, self.status, methods=["GET"], include_in_schema=False)
         app.add_api_route(EVENTS_PATH, self.events, methods=["GET"], include_in_schema=False)
         app.add_api_route(STATE_PATH, self.state, methods=["GET"], include_in_schema=False)
@@ -44,6 +47,7 @@ class LampsEndpoints:
         layer = Layer(verdicts.deliver, compat_api.engines_to_choose_from(engine_client))
         compat_api.wrap_handlers(state, layer.chat, completion=layer.completion, responses=layer.responses)
         self._control = Control(Keys(compat_api.api_keys(args)), command, lambda: verdicts.counters)
+        self._metrics = Metrics(self._control.counts, compat_api.api_server_of(engine_client))
 
     async def status(self, request: Request) -> Response:
         return _not_ours() if self._control is None else await self._control.status(request)

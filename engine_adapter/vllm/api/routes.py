@@ -63,6 +63,13 @@ class Control:
             return refused
         return _response(await self._status({}))
 
+    async def counts(self) -> bytes:
+        """The status without rows, for metrics, which are open as vLLM's are. RuntimeError where there is none."""
+        answer = await self._status({"rows": 0})
+        if isinstance(answer, Trouble):
+            raise RuntimeError(answer.sentence)
+        return answer
+
     async def events(self, request: Request) -> Response:
         """The status again and again, as server-sent events: every `?every=` seconds, with `?rows=` rows of a kind.
 
