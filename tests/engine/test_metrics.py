@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
@@ -20,6 +21,7 @@ from engine_adapter.control.frames import Status, parse_status
 from engine_adapter.control.metrics import METRICS, UP
 from engine_adapter.vllm.api import metrics as metrics_module
 from engine_adapter.vllm.api.metrics import AddedMetrics, Metrics, exposition
+from engine_adapter.vllm.api.plugin import LampsEndpoints
 from tests.engine.server import Server
 from tests.engine.stepping import BLOCK
 from tests.engine.test_scheduler import Make, make, prompt
@@ -166,6 +168,19 @@ def test_vllms_answer_gets_ours_behind_it_and_the_engine_is_asked_once_a_second(
         assert int(answer.headers["content-length"]) == len(answer.content)
     assert len(asked) == 1
     assert client.get("/other").text == "# TYPE a gauge\na 1.0\n"
+
+
+def test_vllms_own_routes_get_ours_too() -> None:
+    from vllm.entrypoints.serve.instrumentator.metrics import attach_router
+
+    made, plugin = FastAPI(), LampsEndpoints()
+    attach_router(made)
+    plugin.attach_router(made)
+    plugin._metrics = Metrics(asking(STATUS)[0], "0")
+    found = read(TestClient(made).get("/metrics").text)
+    assert found["lamps_up"] == {(): 1}
+    assert found["lamps_policy_info"] == {(("engine", "0"), ("policy", "p"), ("revision", "r")): 1}
+    assert any(not name.startswith("lamps_") for name in found)
 
 
 @pytest.mark.parametrize(
