@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "Serve a model with vLLM, scheduled by a policy.",
     "status": "What the scheduler of a running server is doing, and by which policy.",
     "decisions": "Read a decision log: what was decided, by which rule, from which values.",
+    "record": "Record a trace of lengths and times from a server's live traffic.",
     "bench": "Replay a trace against a server and measure it.",
     "simulate": "Compare policies in virtual time.",
     "trace": "Show, import and generate traces.",

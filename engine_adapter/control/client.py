@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -89,38 +89,41 @@ def stream_status(url: str, key: str | None = None, every_s: float = 1.0, rows: 
     A string is a sentence of the server's about why it has no status now. Raises `Unreachable` when the connection
     can't be had or breaks.
     """
-    base = base_url(url)
     asked = {"every": str(every_s), "rows": str(rows)}
-    with (
-        _told(url, SILENCE_S + every_s),
-        httpx.stream(
-            "GET", base + EVENTS_PATH, params=asked, headers=_headers(key), timeout=SILENCE_S + every_s
-        ) as answer,
-    ):
-        if answer.status_code != HTTPStatus.NOT_FOUND:
-            if answer.status_code != HTTPStatus.OK:
-                answer.read()
-            _check(answer, base, key)
-            yield from _events(answer, base)
-            raise Unreachable(f"{base} closed the connection", "it may be restarting")
+    with suppress(NotLamps):
+        for trouble, data in stream_events(url, EVENTS_PATH, asked, key, SILENCE_S + every_s):
+            yield data if trouble else _parsed(data, base_url(url))
     while True:  # a lamps server of before there were events, or no lamps server: the first question tells
         yield fetch_status(url, key)
         time.sleep(every_s)
 
 
-def _events(answer: httpx.Response, base: str) -> Iterator[Status | str]:
-    trouble = False
-    for line in answer.iter_lines():
-        field, _, value = line.partition(": ")
-        match field:
-            case "event":
-                trouble = value == "trouble"
-            case "data" if trouble:
-                yield value
-            case "data":
-                yield _parsed(value, base)
-            case "":
-                trouble = False
+def stream_events(
+    url: str, path: str, query: Mapping[str, str], key: str | None = None, silence_s: float = SILENCE_S
+) -> Iterator[tuple[bool, str]]:
+    """The server-sent events of *path*, until the server is lost: whether one is a sentence about trouble, its data.
+
+    Raises `Unreachable` when the connection can't be had or breaks, `NotLamps` where there is no such path.
+    """
+    base = base_url(url)
+    with (
+        _told(url, silence_s),
+        httpx.stream("GET", base + path, params=dict(query), headers=_headers(key), timeout=silence_s) as answer,
+    ):
+        if answer.status_code != HTTPStatus.OK:
+            answer.read()
+        _check(answer, base, key)
+        trouble = False
+        for line in answer.iter_lines():
+            field, _, value = line.partition(": ")
+            match field:
+                case "event":
+                    trouble = value == "trouble"
+                case "data":
+                    yield trouble, value
+                case "":
+                    trouble = False
+        raise Unreachable(f"{base} closed the connection", "it may be restarting")
 
 
 def _headers(key: str | None) -> dict[str, str]:

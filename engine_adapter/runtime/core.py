@@ -24,6 +24,7 @@ from engine_adapter.runtime.hints import parse
 from engine_adapter.runtime.in_force import InForce
 from engine_adapter.runtime.keeping import Hold
 from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.rows import enter, reads, table_of, tabled
 from engine_adapter.runtime.sessions import Sessions
@@ -52,6 +53,7 @@ class Runtime:
         self._store = store
         self.counters: Counter[str] = Counter()
         self.watch = Watch()
+        self.recording = Recording(engine.facts.hash_block_size)
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
         self._pinned_turns: dict[str, Turn] = {}  # follow-ups that wait with a pin, by session
@@ -147,6 +149,7 @@ class Runtime:
         if pinned_tokens or back.copied_tokens:
             self._pinned_turns[session.key] = turn
         self.deciding.foresee(turn)
+        self.recording.arrived(turn, "" if call is None else call.tool, arrival.hashes, now)
         self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
         return turn
 
@@ -225,6 +228,7 @@ class Runtime:
         turn.context_tokens = ended.context_tokens
         turn.generated_tokens = ended.output_tokens
         self.watch.ended(turn, self.engine.clock(), ended.aborted)
+        self.recording.ended(turn, ended.hashes, ended.aborted, self.engine.clock())
         self._stop_service(turn)
         self._snapshot = None  # what this turn's call is judged by doesn't count the turn itself
         turn.session.waited_s += turn.waited_s

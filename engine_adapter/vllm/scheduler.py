@@ -283,6 +283,9 @@ class LampsMixin(_Base):
                 return {}
             case "status":
                 return frame(self.lamps, self._view(), int(payload.get("rows", LISTED)))
+            case "turns":
+                number = payload.get("since", {}).get(self._engine_id)
+                return {"engine": self._engine_id} | self.lamps.recording.since(number, self.lamps.engine.clock())
             case "state":
                 return self._state(tuple(payload.get("requests", ())))
             case _:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from engine_adapter.vllm import compat_api
 from engine_adapter.vllm.api.layer import Layer
 from engine_adapter.vllm.api.metrics import AddedMetrics, Metrics
-from engine_adapter.vllm.api.routes import EVENTS_PATH, STATE_PATH, STATUS_PATH, Control, Keys, failure
+from engine_adapter.vllm.api.routes import EVENTS_PATH, STATE_PATH, STATUS_PATH, TURNS_PATH, Control, Keys, failure
 from engine_adapter.vllm.api.verdicts import Verdicts
 
 
@@ -36,6 +36,7 @@ class LampsEndpoints:
         app.add_middleware(AddedMetrics, metrics=lambda: self._metrics)
         app.add_api_route(STATUS_PATH, self.status, methods=["GET"], include_in_schema=False)
         app.add_api_route(EVENTS_PATH, self.events, methods=["GET"], include_in_schema=False)
+        app.add_api_route(TURNS_PATH, self.turns, methods=["GET"], include_in_schema=False)
         app.add_api_route(STATE_PATH, self.state, methods=["GET"], include_in_schema=False)
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
@@ -54,6 +55,9 @@ class LampsEndpoints:
 
     async def events(self, request: Request) -> Response:
         return _not_ours() if self._control is None else await self._control.events(request)
+
+    async def turns(self, request: Request) -> Response:
+        return _not_ours() if self._control is None else await self._control.turns(request)
 
     async def state(self, request: Request) -> Response:
         return _not_ours() if self._control is None else await self._control.state(request)

@@ -1,4 +1,4 @@
-"""The control routes: /lamps/status, /lamps/events and /lamps/state, behind the same key as /v1.
+"""The control routes: /lamps/status, /lamps/events, /lamps/turns and /lamps/state, behind the same key as /v1.
 
 vLLM's own key check covers a few path prefixes and these are not among them, so they check for themselves.
 """
@@ -23,6 +23,8 @@ Command = Callable[[str, str], Awaitable[list[str]]]
 STATUS_PATH = "/lamps/status"
 STATE_PATH = "/lamps/state"
 EVENTS_PATH = "/lamps/events"
+TURNS_PATH = "/lamps/turns"
+TURNS_EVERY_S = 1.0
 # A frame costs the engine a few milliseconds between two steps: nobody may ask for it all the time.
 LEAST_EVERY_S, MOST_EVERY_S = 0.25, 60.0
 
@@ -91,6 +93,26 @@ class Control:
             return refused
         return _response(await self._asked("state", {"requests": request.query_params.getlist("request")}))
 
+    async def turns(self, request: Request) -> Response:
+        """Lengths and times of the turns that finish from now on, as server-sent events: what `lamps record` reads."""
+        if (refused := self._refused(request)) is not None:
+            return refused
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(self._turns(), media_type="text/event-stream", headers=headers)
+
+    async def _turns(self) -> AsyncIterator[bytes]:
+        since: dict[str, int] = {}
+        while True:
+            answer = await self._asked("turns", {"since": since})
+            match answer:
+                case bytes():
+                    engines = msgspec.json.decode(answer, type=_Numbers).engines
+                    since = {one.engine: one.number for one in engines}
+                    yield b"data: " + answer + b"\n\n"
+                case _:
+                    yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
+            await asyncio.sleep(TURNS_EVERY_S)
+
     async def _stream(self, every_s: float, rows: int) -> AsyncIterator[bytes]:
         while True:
             answer = await self._status({"rows": rows})
@@ -135,6 +157,15 @@ class Trouble:
 
 class _Answer(msgspec.Struct):
     error: str = ""
+
+
+class _Number(msgspec.Struct):
+    engine: str
+    number: int
+
+
+class _Numbers(msgspec.Struct):
+    engines: list[_Number]
 
 
 def _response(answer: bytes | Trouble) -> Response:
