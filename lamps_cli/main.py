@@ -23,6 +23,10 @@ from lamps_cli.output import Colour, choose_colour
 COMMANDS = {
     "serve": "Serve a model with vLLM, scheduled by a policy.",
     "status": "What the scheduler of a running server is doing, and by which policy.",
+    "reload": "Put another policy in force in a running server, or beside it.",
+    "params": "Show and set the params of a running server's policy.",
+    "off": "Set the policy of a running server aside: first come, first served.",
+    "on": "Put the policy that was set aside back in force.",
     "decisions": "Read a decision log: what was decided, by which rule, from which values.",
     "record": "Record a trace of lengths and times from a server's live traffic.",
     "bench": "Replay a trace against a server and measure it.",

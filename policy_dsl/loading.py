@@ -51,6 +51,15 @@ def load_text(text: str, path: str = "<text>") -> Loaded:
     return _load(text.encode("utf-8", "surrogatepass"), path)
 
 
+def sendable(path: str | Path) -> str:
+    """The policy file at *path* as a text that stands alone: the file itself, or where it takes over from others, all
+    written out. ValueError where it has errors, OSError where it can't be read."""
+    loaded = load(path)
+    if loaded.policy is None:
+        raise ValueError(f"{path} has errors")
+    return f"lamps 1\n{loaded.policy.flat}\n" if loaded.sources else loaded.source.text
+
+
 def _load(data: bytes, path: str) -> Loaded:
     return _check(_file(data, path, None if path.startswith("<") else Path(path)))
 

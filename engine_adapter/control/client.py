@@ -83,6 +83,22 @@ def _fetched(url: str, path: str, query: Mapping[str, list[str]], key: str | Non
     return answer.text
 
 
+def posted(url: str, path: str, body: Mapping[str, Any], key: str | None, timeout_s: float) -> tuple[int, str, str]:
+    """What the server answers to *body* as JSON: status, text, and where it refuses (403, 422) its message.
+
+    Raises `Unreachable`.
+    """
+    base = base_url(url)
+    with _told(url, timeout_s):
+        answer = httpx.post(base + path, json=dict(body), headers=_headers(key), timeout=timeout_s)
+    if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY or (
+        answer.status_code == HTTPStatus.FORBIDDEN and _message(answer) != answer.reason_phrase
+    ):
+        return answer.status_code, "", _message(answer)
+    _check(answer, base, key)
+    return answer.status_code, answer.text, ""
+
+
 def stream_status(url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50) -> Iterator[Status | str]:
     """The status of the server at *url* every *every_s* seconds, until it is lost; *rows* of a kind are listed.
 

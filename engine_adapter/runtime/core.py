@@ -86,9 +86,7 @@ class Runtime:
         Raises what reading the waiting rows does; then nothing has changed.
         """
         now = self.engine.clock()
-        waiting = [self.turns[name] for name in self.table.ids]
-        for turn in waiting:
-            turn.promoted |= self.table.is_promoted(turn.id)
+        waiting = self.waiting()
         had_cached = self.reads_cached
         self.table = tabled(policy, waiting, now, self.step)
         self._govern(policy)
@@ -100,6 +98,13 @@ class Runtime:
         if self._backlog is not None:
             for turn in waiting:
                 self._backlog.add(turn)
+
+    def waiting(self) -> list[Turn]:
+        """The turns that wait, with what the last ranking has said of their promotion."""
+        waiting = [self.turns[name] for name in self.table.ids]
+        for turn in waiting:
+            turn.promoted |= self.table.is_promoted(turn.id)
+        return waiting
 
     def _look_up(self, waiting: Sequence[Turn]) -> None:
         """What is in the prefix cache of those that came while nobody asked."""

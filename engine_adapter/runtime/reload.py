@@ -153,7 +153,7 @@ def tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
 def _tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
     now, engine = runtime.engine.clock(), runtime.engine_now()
     ids = list(runtime.table.ids)
-    table = tabled(policy, [runtime.turns[name] for name in ids], now, runtime.step)
+    table = tabled(policy, runtime.waiting(), now, runtime.step)
     began = perf_counter()
     order = table.first(len(ids), engine, now, runtime.step)
     rank_s = perf_counter() - began

@@ -41,6 +41,11 @@ class Keys:
     def __init__(self, keys: Sequence[str]) -> None:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
+    @property
+    def open(self) -> bool:
+        """Whether no key is asked for."""
+        return not self._digests
+
     def admit(self, authorization: str | None) -> bool:
         """Whether *authorization* (`Bearer KEY`) shows a key. The time it takes tells nothing about the keys."""
         if not self._digests:
