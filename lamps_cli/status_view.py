@@ -42,6 +42,7 @@ def _show_engine(console: Console, frame: Frame, where: str) -> None:
         console.print(Text(policy.title, "dim"))
     if policy.params:
         console.print(Text("params  " + "  ".join(f"{name} {value:g}" for name, value in policy.params.items())))
+    _show_guard(console, frame)
     console.print(_summary(frame))
     _show_table(console, "running", _RUNNING, _running(frame.running))
     _show_table(console, "waiting", _WAITING, _waiting(frame.waiting), frame.waiting_total)
@@ -49,6 +50,20 @@ def _show_engine(console: Console, frame: Frame, where: str) -> None:
     counters = {name: count for name, count in frame.counters.items() if count}
     if counters:
         console.print(Text("\n" + "  ".join(f"{name} {count:,}" for name, count in counters.items()), "dim"))
+
+
+def _show_guard(console: Console, frame: Frame) -> None:
+    guard, shadow = frame.guard, frame.shadow
+    if guard.state in ("off", "ejected"):
+        set_aside = f": {guard.chosen}, revision {guard.revision}, is set aside" if guard.chosen else ""
+        console.print(Text(f"{guard.state}{set_aside}: {guard.reason}", "bold red"))
+    elif guard.reason:
+        console.print(Text(guard.reason, "yellow"))
+    if guard.on_trial:
+        console.print(Text("on trial: should it fail repeatedly, the policy before comes back"))
+    if shadow is not None:
+        differing = f"differs in {shadow.differing:,} of {shadow.compared:,} samples"
+        console.print(Text(f"shadow  {shadow.name}, revision {shadow.revision}: {differing}"))
 
 
 def _summary(frame: Frame) -> Text:

@@ -21,6 +21,7 @@ from typing import Any
 
 from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.vllm import compat_api, models
+from engine_adapter.vllm.filewatch import FileWatch, sender
 from engine_adapter.vllm.offload import config as swap
 from engine_adapter.vllm.startlog import StartLog, kept_back
 
@@ -53,11 +54,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """The policy's file is watched. *params*: those that the user gave, which a reload keeps."""
+
+    params: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to serve. *policy* None is vLLM as it is; *flags* go to vLLM's own parser, unread.
 
     *swap_gib*: host memory for swapped KV, of each engine; 0 for none.
     *record*: a new file for a record of all steps, or None. *decisions*: the decision log, or None.
+    *watch*: the policy is reloaded when its file changes; None: it isn't.
     """
 
     policy: Policy | None
@@ -69,6 +78,7 @@ class Plan:
     swap_gib: float = 0.0
     record: Path | None = None
     decisions: Path | None = None
+    watch: Watched | None = None
 
 
 # What vLLM logs -> what it means, what to do. Groups fill the sentence.
@@ -299,6 +309,11 @@ def _announce_when_ready(plan: Plan, args: Namespace, log: StartLog, started: fl
         took = time.monotonic() - started
         log.release()
         log.say(f"lamps: {name} with {by} on {url}/v1, ready after {took:.0f} s")
+        if plan.policy is not None and plan.watch is not None:
+            near = f"{scheme}://[{host}]:{args.port}" if ":" in host else f"{scheme}://{host}:{args.port}"
+            key = next(iter(compat_api.api_keys(args)), None)
+            path = plan.policy.path
+            FileWatch(path, sender(near, path, plan.watch.params, key), log.say).run()
 
     threading.Thread(target=watch, name="lamps-ready", daemon=True).start()
 

@@ -67,6 +67,7 @@ from lamps_cli.output import warn
     help="For developers: record every step of the engine into a new file, which `lamps parity` replays. It will hold "
     "the token ids of ALL PROMPTS AND ANSWERS.",
 )
+@click.option("--watch", is_flag=True, help="Reload the policy when its file changes; one with errors changes nothing.")
 @click.option(
     "--vllm-help", is_flag=False, flag_value="listgroup", metavar="TOPIC", help="Print vLLM's flags and stop."
 )
@@ -81,6 +82,7 @@ def serve(
     swap_gib: float,
     decisions: Path | None,
     record: Path | None,
+    watch: bool,
     vllm_help: str | None,
     vllm: tuple[str, ...],
 ) -> None:
@@ -101,8 +103,10 @@ def serve(
     store_path = _store_path(store, model or launch.DEFAULT_MODEL)
     if record is not None:
         record = _recording(record, policy)
+    named = [word.partition("=")[0].strip() for word in params]
+    watched = launch.Watched({name: chosen.params[name] for name in named}) if watch and chosen is not None else None
     log = decisions and decisions.expanduser().resolve()
-    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log)
+    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched)
     try:
         launch.serve(plan)
     except launch.LaunchError as problem:

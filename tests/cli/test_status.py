@@ -158,3 +158,14 @@ def test_swap_is_shown_or_why_there_is_none(swap: dict[str, Any], said: str) -> 
     frame = FRAME | {"swap": swap, "memory": {"host": 1280}}
     shown = show(parse_status(json.dumps(STATUS | {"engines": [frame]})), "http://here", colour=False)
     assert said in " ".join(shown.split())
+
+
+def test_who_decides_is_shown(fake: FakeServer) -> None:
+    guard = {"state": "ejected", "reason": "`rank` failed", "chosen": "mine", "revision": "r1"}
+    shadow = {"name": "other", "revision": "r2", "compared": 1200, "differing": 7}
+    fake.body = json.dumps(STATUS | {"engines": [FRAME | {"guard": guard, "shadow": shadow}]})
+    rows = lamps("status", fake.url).stdout.splitlines()
+    assert "ejected: mine, revision r1, is set aside: `rank` failed" in rows
+    assert "shadow  other, revision r2: differs in 7 of 1,200 samples" in rows
+    fake.body = json.dumps(STATUS | {"engines": [FRAME | {"guard": {"state": "ok", "on_trial": True}}]})
+    assert "on trial" in lamps("status", fake.url).stdout

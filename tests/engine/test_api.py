@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+import policies
 from engine_adapter.control.client import Unreachable, fetch_status
 from lamps_cli.exit_codes import ExitCode
+from policy_dsl.loading import load
 from tests.cli.running import lamps
 from tests.engine.server import KEY, Server
 
@@ -87,3 +90,44 @@ def test_stock_metrics_and_models_are_still_there(server: Server) -> None:
     with server.http() as http:
         assert http.get("/v1/models").json()["data"][0]["id"] == "smollm2"
         assert "vllm:num_requests_running" in http.get("/metrics").text
+
+
+def test_a_policy_is_changed_while_requests_are_served(server: Server, tmp_path: Path) -> None:
+    assert httpx.post(f"{server.url}/lamps/off").status_code == 401
+    before = server.status().engines[0].policy
+    control = ("--url", server.url, "--api-key", KEY)
+
+    def ask(n: int) -> str:
+        said = server.openai().chat.completions.create(
+            model="smollm2", messages=[{"role": "user", "content": f"Count from {n}."}], max_tokens=48, temperature=0
+        )
+        return said.choices[0].message.content or ""
+
+    (tmp_path / "bad.lamps").write_text("lamps 1\npolicy bad\nrank 3tok > 2s\n")
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(ask, n) for n in range(16)]
+            assert lamps("reload", tmp_path / "bad.lamps", *control).returncode == ExitCode.FINDINGS
+            for words, state, name in (
+                (("reload", "sjf", *control), "ok", "sjf"),
+                (("off", *control), "off", "built_in"),
+                (("on", *control), "ok", "sjf"),
+                (("reload", "fcfs", "--shadow", *control), "ok", "sjf"),
+                (("reload", "lamps", *control), "ok", "lamps"),
+                (("params", "set", "patience=200", *control), "ok", "lamps"),
+            ):
+                done = lamps(*words)
+                assert done.returncode == ExitCode.OK, done.stderr
+                engine = server.status().engines[0]
+                assert (engine.guard.state, engine.policy.name) == (state, name)
+            assert all(answer.result() for answer in asked)
+        assert engine.policy.params["patience"] == 200 and engine.policy.revision != before.revision
+        assert engine.shadow is not None and engine.shadow.name == "fcfs"
+        assert {"off", "on", "reload", "params", "shadow"} <= set(engine.capabilities)
+        with server.http() as http:
+            text = load(policies.find("lamps")).source.text
+            assert http.post("/lamps/reload", json={"text": text}).status_code == 200
+        assert server.status().engines[0].policy.revision == before.revision
+    finally:
+        lamps("reload", "lamps", *control)
+        lamps("reload", "--drop-shadow", *control)
