@@ -192,11 +192,9 @@ class Runtime:
             engine = {} if self.policy.steady else self.engine_now()
             found = self.table.first(count, engine, self.engine.clock(), self.step)
         except Exception:
-            self.deciding.fault("rank")
+            self.deciding.raised("rank", began)
             return self.table.by_arrival(count)
-        finally:
-            seconds = self.watch.journal.asked("rank", began)
-            self.guard.asked("rank", seconds, len(self.table))
+        self.guard.asked("rank", self.watch.journal.asked("rank", began), len(self.table))
         if self.table.nans:
             self.counters["faults.rank"] += self.table.nans
             self.guard.failed("rank", "gave no number", self.table.nan_rows / len(self.table))

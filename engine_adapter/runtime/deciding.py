@@ -110,10 +110,9 @@ class Deciding:
             row = self._read_call(turn, self._engine.clock(), self._step())
             verdict = self.policy.scalar.on_call(row, engine)
         except Exception:
-            self.fault("on call")
+            self.raised("on call", began)
             return DISCARD, None
-        finally:
-            self.guard.asked("on call", self.watch.journal.asked("on call", began))
+        self.guard.asked("on call", self.watch.journal.asked("on call", began))
         if not self._stands("on call", verdict):
             return DISCARD, None
         return verdict, {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
@@ -158,10 +157,9 @@ class Deciding:
         try:
             verdict = self.policy.scalar.paused(self._paused_row(turn, in_force), self._granting(can))
         except Exception:
-            self.fault("while paused")
+            self.raised("while paused", began)
             return None
-        finally:
-            self.guard.asked("while paused", self.watch.journal.asked("while paused", began))
+        self.guard.asked("while paused", self.watch.journal.asked("while paused", began))
         return verdict if self._stands("while paused", verdict) else None
 
     def yield_keys(self, turn: Turn, in_force: Handling) -> tuple[float, ...] | None:
@@ -199,6 +197,12 @@ class Deciding:
         except Exception:
             self.fault(f"limit {name}")
             return ()
+
+    def raised(self, rule: str, began: float) -> None:
+        """A rule that was asked at *began* has raised: one failure, however long it took."""
+        self.watch.journal.asked(rule, began)
+        self.guard.asked(rule)
+        self.fault(rule)
 
     def fault(self, rule: str) -> None:
         """A rule has raised: counted, and a policy's first time logged. To be called where it is handled."""

@@ -27,6 +27,7 @@ class World:
 
     now: float = 0.0
     running_tokens: int = 0
+    in_real_time: bool = False  # the machine that runs the tests may be busy
     released: list[tuple[Any, ...]] = field(default_factory=list)
 
     def engine(self) -> Engine:
@@ -35,6 +36,7 @@ class World:
             load=lambda: EngineLoad(running=1, waiting=0, running_tokens=self.running_tokens, free_tokens=5_000),
             release=self.released.append,
             clock=lambda: self.now,
+            in_real_time=self.in_real_time,
         )
 
 
