@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 
+from engine_adapter.runtime.activation import Settings
 from lamps_cli.main import COMMANDS, cli
 from policy_dsl.loading import load_text
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md"), *ROOT.glob("benchmarks/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 README = (ROOT / "README.md").read_text()
@@ -69,3 +71,8 @@ def test_policies_in_the_readme_check() -> None:
         loaded = load_text(text, "README.md")
         assert [finding.message for finding in loaded.diagnostics] == []
         assert loaded.policy is not None
+
+
+def test_every_setting_of_plain_vllm_is_documented() -> None:
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "deployment.md").read_text(), re.MULTILINE)
+    assert sorted(table) == sorted(field.name for field in fields(Settings))
