@@ -2,13 +2,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PACKAGES := lamps_cli policy_dsl policies engine_adapter
+PACKAGES := lamps_cli tui policy_dsl policies engine_adapter
 CODE   := $(PACKAGES) tests benchmarks examples requirements docs
 POLICY ?= lamps
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest soak fmt docs bench clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs demo bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -56,6 +56,9 @@ fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 
 docs: $(VENV)/.dev ## write the made parts of docs/: the reference, the output of the tutorial
 	@$(BIN)/python docs/generate.py
+
+demo: setup ## record anew what `lamps top --demo` plays, in virtual time (two minutes)
+	@$(BIN)/python -m engine_adapter.virtual.film tui/demo.jsonl.xz
 
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)
 	@$(BIN)/python benchmarks/cli.py

@@ -29,6 +29,7 @@ COMMANDS = {
     "on": "Put the policy that was set aside back in force.",
     "decisions": "Read a decision log: what was decided, by which rule, from which values.",
     "record": "Record a trace of lengths and times from a server's live traffic.",
+    "top": "Watch engines work: memory, queue, calls, decisions.",
     "bench": "Replay a trace against a server and measure it.",
     "simulate": "Compare policies in virtual time.",
     "trace": "Show, import and generate traces.",

@@ -14,6 +14,7 @@ CASES = [
     ("policy_dsl.catalogue", HEAVY),
     ("policy_dsl.compiled", HEAVY),
     ("engine_adapter.workload.replay", {"vllm", "torch", "transformers", "textual", "pydantic", "numpy"}),
+    ("tui.app", {"vllm", "torch", "transformers", "numpy", "click", "pydantic", "policy_dsl"}),
     ("engine_adapter.runtime.core", {"vllm", "torch", "transformers", "rich", "textual", "click"}),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 from requirements.check import EXCEPTIONS, problems
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"lamps_cli", "policy_dsl", "policies", "engine_adapter"}
+PACKAGES = {"lamps_cli", "tui", "policy_dsl", "policies", "engine_adapter"}
 
 
 def test_every_requirement_of_the_locked_packages_is_met() -> None:
@@ -59,6 +59,8 @@ def test_the_wheel_holds_the_packages_and_their_data(wheel_files: set[str]) -> N
         "engine_adapter/workload/traces/README.md",
         "lamps_cli/report/page.html.jinja",
         "engine_adapter/virtual/profiles/gptj-6b-a100.yaml",
+        "tui/layout.tcss",
+        "tui/demo.jsonl.xz",
     ):
         assert needed in wheel_files
 

@@ -99,6 +99,11 @@ def posted(url: str, path: str, body: Mapping[str, Any], key: str | None, timeou
     return answer.status_code, answer.text, ""
 
 
+def fetch_text(url: str, path: str, key: str | None = None, timeout_s: float = 10.0) -> str:
+    """What the server at *url* has at *path*. Raises `Unreachable`."""
+    return _fetched(url, path, {}, key, timeout_s)
+
+
 def stream_status(url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50) -> Iterator[Status | str]:
     """The status of the server at *url* every *every_s* seconds, until it is lost; *rows* of a kind are listed.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -57,7 +57,9 @@ class _Client:
 class Driver:
     """The state of one run."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, look: Callable[[VirtualEngine], None] | None = None) -> None:
+        """*look* is shown the engine after each step."""
+        self._look = look
         gc.collect()  # what a run before left behind: `drain` lets the collector sleep
         self.clock = VirtualClock()
         self._tell = teller(simulation.predict, simulation.load.seed)
@@ -114,6 +116,8 @@ class Driver:
             events = engine.step(min(upcoming[0][0], timeline.next_s) if upcoming else timeline.next_s)
             self._heard(events)
             timeline.tick()
+            if self._look is not None:
+                self._look(self.engine)
             if self._stalls(events):
                 return "stalled"
             turns += 1

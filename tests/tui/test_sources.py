@@ -1,0 +1,333 @@
+"""Where frames come from: servers that answer, refuse, die and return; recordings whole, cut and foreign."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine_adapter.control.frames import VERSION
+from tests.tui.conftest import DEMO, SERVERS
+from tui.dialogs import time_of
+from tui.model import PLAIN, Delivery, Model
+from tui.recording import Reader, RecordingError, Writer
+from tui.sources import live
+from tui.sources.live import Live, name_of
+from tui.sources.metrics import status_of
+from tui.sources.replay import Replay
+
+STATUS: dict[str, Any] = {
+    "version": VERSION,
+    "engines": [{"version": VERSION, "policy": {"name": "p", "revision": "r"}, "at": 1.0, "waiting_total": 3}],
+}
+METRICS = """
+# HELP vllm:num_requests_running Number of requests
+vllm:num_requests_running{engine="0",model_name="m"} 5.0
+vllm:num_requests_running{engine="1",model_name="m"} 2.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 4.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+vllm:generation_tokens_total{engine="0",model_name="m"} 1234.0
+vllm:time_to_first_token_seconds_bucket{engine="0",le="0.1",model_name="m"} 50.0
+vllm:time_to_first_token_seconds_bucket{engine="0",le="1.0",model_name="m"} 98.0
+vllm:time_to_first_token_seconds_bucket{engine="0",le="+Inf",model_name="m"} 100.0
+"""
+
+
+class Told:
+    """Collects what a source delivers."""
+
+    def __init__(self) -> None:
+        self.all: list[Delivery] = []
+        self._new = threading.Condition()
+
+    def __call__(self, deliveries: Sequence[Delivery]) -> None:
+        with self._new:
+            self.all += deliveries
+            self._new.notify()
+
+    def until(self, condition: Callable[[list[Delivery]], Any], limit_s: float = 20.0) -> list[Delivery]:
+        end = time.monotonic() + limit_s
+        with self._new:
+            while not condition(self.all):
+                assert self._new.wait(max(end - time.monotonic(), 0.0)), [d.trouble or "status" for d in self.all]
+            return list(self.all)
+
+
+class Server:
+    """Answers as *answer* says: (status, content type, body); events are sent *events* times, then it closes."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.paths: dict[str, tuple[int, str]] = {}
+        self.events: list[str] = []
+        self.authorization = ""
+        mine = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                mine.authorization = self.headers.get("Authorization", "")
+                if path == "/lamps/events" and mine.events:
+                    self.send_response(200)
+                    self.end_headers()
+                    for event in mine.events:
+                        self.wfile.write(event.encode())
+                        self.wfile.flush()
+                    return
+                code, body = mine.paths.get(path, (404, "{}"))
+                self.send_response(code)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    monkeypatch.setattr(live, "FIRST_RETRY_S", 0.02)
+    monkeypatch.setattr(live, "LONGEST_RETRY_S", 0.05)
+    return Told()
+
+
+def data(status: object) -> str:
+    return f"data: {json.dumps(status)}\n\n"
+
+
+def test_events_are_read_and_a_stream_that_ends_is_opened_again(server: Server, told: Told) -> None:
+    server.events = [data(STATUS), "event: trouble\ndata: the engine sleeps\n\n", data(STATUS)]
+    source = Live([server.url], "secret", 0.25)
+    source.start(told)
+    found = told.until(lambda all: len(all) >= 5)
+    source.stop()
+    assert [d.trouble.partition(" closed")[0] if "closed" in d.trouble else d.trouble for d in found[:4]] == [
+        "", "the engine sleeps", "", server.url,
+    ]  # fmt: skip
+    assert found[4].status is not None  # it was opened again
+    assert found[0].server == name_of(server.url) and server.authorization == "Bearer secret"
+
+
+def test_a_server_from_before_there_were_events_is_asked_again_and_again(server: Server, told: Told) -> None:
+    server.paths["/lamps/status"] = (200, json.dumps(STATUS))
+    source = Live([server.url], None, 0.05)
+    source.start(told)
+    found = told.until(lambda all: len(all) >= 3)
+    source.stop()
+    assert all(d.status is not None and d.status.engines[0].waiting_total == 3 for d in found)
+
+
+def test_plain_vllm_is_watched_by_its_metrics(server: Server, told: Told) -> None:
+    server.paths["/metrics"] = (200, METRICS)
+    source = Live([server.url], None, 0.05)
+    source.start(told)
+    (first, *_) = told.until(len)
+    source.stop()
+    assert first.status is not None
+    frame = first.status.engines[0]
+    assert frame.policy.name == PLAIN and "not scheduled by lamps" in frame.policy.title
+    assert (frame.running_total, frame.waiting_total, frame.flow.generated_tokens) == (7, 4, 1234)
+    assert frame.memory.running == 0.25 * frame.memory.total
+    assert (frame.latency.first_token.p50, frame.latency.first_token.p99) == (0.1, 1.0)
+
+
+def test_metrics_of_something_else_are_not_taken_for_vllms() -> None:
+    assert status_of("process_cpu_seconds_total 3.0\n", 0.0) is None
+    assert status_of("", 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        ("/lamps/events", (401, "{}"), "asks for an API key"),
+        ("/lamps/events", (503, '{"error": {"message": "starting"}}'), "status 503: starting"),
+        ("/lamps/status", (200, json.dumps({**STATUS, "version": 99})), "the server is newer"),
+        ("/lamps/status", (200, "<html>"), "not a status of a lamps server"),
+        ("/other", (200, ""), "not scheduled by lamps"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    server: Server, told: Told, path: str, answer: tuple[int, str], said: str
+) -> None:
+    server.paths[path] = answer
+    source = Live([server.url], None, 0.25)
+    source.start(told)
+    (first, *_) = told.until(len)
+    source.stop()
+    assert said in first.trouble and first.status is None
+
+
+def test_a_server_that_dies_and_returns(told: Told) -> None:
+    first = Server()
+    port = first.http.server_port
+    first.events = [data(STATUS)]
+    source = Live([first.url], None, 0.25)
+    source.start(told)
+    told.until(lambda all: any(d.status for d in all))
+    first.close()
+    told.until(lambda all: "nothing answers" in all[-1].trouble)
+    before = len(told.all)
+    again = Server(port)
+    again.events = [data(STATUS)]
+    told.until(lambda all: any(d.status for d in all[before:]))
+    source.stop()
+    again.close()
+
+
+# --- recordings
+
+
+@pytest.fixture
+def recording(tmp_path: Path, film: list[Delivery]) -> Path:
+    """Thirty frames of one server, half a second apart."""
+    path = tmp_path / "r.jsonl.gz"
+    with Writer(path, "thirty frames") as writer:
+        frames = [d.status for d in film if d.server == SERVERS[0]][:30]
+        for number, status in enumerate(frames):
+            assert status is not None
+            writer.add(number / 2, "a", status)
+    return path
+
+
+def test_a_recording_is_what_was_told(recording: Path, film: list[Delivery]) -> None:
+    reader = Reader(recording)
+    lines = [line for line, _ in reader.lines()]
+    assert (reader.head.what, reader.cut, len(lines)) == ("thirty frames", "", 30)
+    assert lines[7].parsed() == [d.status for d in film if d.server == SERVERS[0]][7]
+
+
+def test_a_recording_that_is_cut_is_good_up_to_there(recording: Path, tmp_path: Path) -> None:
+    whole = gzip.decompress(recording.read_bytes())
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(whole[: len(whole) // 2])
+    reader = Reader(cut)
+    assert 10 <= len(list(reader.lines())) < 30
+    assert "ends early" in reader.cut
+    packed = tmp_path / "cut.jsonl.gz"
+    packed.write_bytes(recording.read_bytes()[:-2000])
+    reader = Reader(packed)
+    assert 1 <= len(list(reader.lines())) < 30
+    assert "ends early" in reader.cut
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not a recording"),
+        (b"\x1f\x8b", "can't read"),
+        (b"\xfd7zXZ\x00broken", "can't read"),
+        (b'{"some": "json"}\n', "not a recording"),
+        (b'{"lamps_recording": 9}\n', "has version 9"),
+        (b"\x00\xff" * 100, "not a recording"),
+    ],
+)
+def test_other_files_are_refused_with_a_sentence(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=said):
+        Reader(path)
+
+
+def test_no_such_file() -> None:
+    with pytest.raises(RecordingError, match="can't read"):
+        Reader(Path("/no/such/file"))
+
+
+def test_a_replay_steps_jumps_and_goes_on(recording: Path, told: Told) -> None:
+    source = Replay(recording)
+    source.toggle()  # paused before it begins: the first frame is shown all the same
+    source.start(told)
+    told.until(len)
+    while source.note:
+        time.sleep(0.01)
+    assert (source.length_s, source.position_s, len(told.all)) == (14.5, 0.0, 1)
+    source.step(3)
+    told.until(lambda all: all[-1].at == 1.5)
+    source.step(-1)
+    told.until(lambda all: all[-1].at == 1.0)
+    source.seek(9.9)
+    found = told.until(lambda all: all[-1].at == 9.5)
+    begun = max(n for n, d in enumerate(found) if d.restart)
+    assert [d.at for d in found[begun:]] == [n / 2 for n in range(20)]  # the curves' past comes with it
+    source.seek(1e9)
+    told.until(lambda all: all[-1].at == 14.5)
+    source.step(5)
+    source.faster(10)
+    assert source.speed == 16.0
+    source.seek(7.0)
+    told.until(lambda all: all[-1].at == 7.0)
+    source.toggle()
+    told.until(lambda all: all[-1].at == 14.5)
+    source.stop()
+
+
+def test_a_replay_keeps_its_pace(recording: Path, told: Told) -> None:
+    source = Replay(recording, speed=8.0)
+    began = time.monotonic()
+    source.start(told)
+    told.until(lambda all: len(all) == 30)
+    assert time.monotonic() - began >= 14.5 / 8.0 * 0.95
+    source.stop()
+
+
+def test_the_curves_of_a_jump_are_those_of_playing_up_to_there(film: list[Delivery]) -> None:
+    played, jumped = Model(), Model()
+    for delivery in film:
+        played.take(delivery)
+    jumped.take(Delivery("gone", 0.0, film[-1].status))
+    for n, delivery in enumerate(film):
+        jumped.take(Delivery(delivery.server, delivery.at, delivery.status, restart=n == 0))
+    assert jumped.moment == played.moment
+    assert [view.name for view in played.moment.engines] == list(SERVERS)
+    numbers = [decision.number for decision in played.moment.decisions]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_server_that_was_restarted_begins_new_curves(film: list[Delivery]) -> None:
+    model = Model()
+    mine = [d for d in film if d.server == SERVERS[0]]
+    for delivery in (*mine[:40], mine[0]):
+        model.take(delivery)
+    assert len(model.moment.points) == 1
+
+
+def test_the_demo_names_no_machine() -> None:
+    for _, raw in Reader(DEMO).lines():
+        assert b"/home/" not in raw and b"/tmp/" not in raw and b"/work/" not in raw
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("90", 90.0),
+        ("1:30", 90.0),
+        ("1:00:01", 3601.0),
+        ("50%", 100.0),
+        (" 0 ", 0.0),
+        ("soon", None),
+        ("-3", None),
+        ("", None),
+    ],
+)
+def test_times_as_people_write_them(written: str, meant: float | None) -> None:
+    assert time_of(written, 200.0) == meant

@@ -1,0 +1,1 @@
+"""The monitor, `lamps top`: shows status frames of live servers, of recordings, and of the demo. Knows no engine."""
