@@ -19,14 +19,22 @@ async def running(
     """The monitor of *source*, its first deliveries on the screen."""
     app = Top(source, options, explain)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause()
+        await settle(pilot)
         yield pilot
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until the screen stays as it is: the footer is made anew after the focus has moved."""
+    shown, before = text(pilot), ""
+    while shown != before:
+        await pilot.pause(0.05)
+        shown, before = text(pilot), shown
 
 
 async def press(pilot: Pilot[Any], *keys: str) -> None:
     """Press *keys*, and let what follows from them happen."""
     await pilot.press(*keys)
-    await pilot.pause()
+    await settle(pilot)
 
 
 def text(pilot: Pilot[Any]) -> str:
