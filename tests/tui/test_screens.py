@@ -21,6 +21,7 @@ SIZES = ((80, 24), (160, 48))
 
 
 def check(name: str, shown: str) -> None:
+    shown = shown.rstrip("\n").rpartition("\n")[0] + "\n"  # the footer follows the focus in its own time
     path = SCREENS / f"{name}.txt"
     if os.environ.get("UPDATE_SCREENS"):
         SCREENS.mkdir(exist_ok=True)
