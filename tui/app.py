@@ -115,9 +115,14 @@ class Top(App[int]):
         return Look(PALETTES.get(self.theme, PALETTES[DEFAULT]), self._glyphs, faded=not self.moment.fresh)
 
     @property
+    def base(self) -> Screen[object]:
+        """The screen below all dialogs."""
+        return self.screen_stack[0]
+
+    @property
     def view(self) -> View:
         """The screen in front."""
-        return next(view for view in self.query(View) if view.display)
+        return next(view for view in self.base.query(View) if view.display)
 
     # --- what comes in --------------------------------------------------------------------------------
 
@@ -134,13 +139,14 @@ class Top(App[int]):
         self.moment = self.model.moment
         self.view.show(self.moment)
         for line in (Head, Tabs, Banner):
-            self.query_one(line).show(self.moment)
+            self.base.query_one(line).show(self.moment)
 
     def on_resize(self, event: Resize) -> None:
-        self.query_one(TooSmall).fit_into(event.size.width, event.size.height, (LEAST_WIDTH, LEAST_HEIGHT))
+        self.base.query_one(TooSmall).fit_into(event.size.width, event.size.height, (LEAST_WIDTH, LEAST_HEIGHT))
 
     def _tick(self) -> None:
-        self.query_one(Head).redraw()
+        for head in self.base.query(Head):  # none while it closes
+            head.redraw()
 
     def watch_theme(self, theme: str) -> None:
         if self.is_running:
@@ -151,26 +157,26 @@ class Top(App[int]):
     async def action_view(self, name: str) -> None:
         """Bring a screen to the front; it is made when it is first wanted."""
         cls = VIEWS[name]
-        body = self.query_one("#body", Container)
-        found = next((view for view in self.query(View) if isinstance(view, cls)), None)
+        body = self.base.query_one("#body", Container)
+        found = next((view for view in self.base.query(View) if isinstance(view, cls)), None)
         if found is None:
             found = cls(id=f"view-{name}")
             await body.mount(found)
-        for view in self.query(View):
+        for view in self.base.query(View):
             view.display = view is found
         if isinstance(found, TableView):
             found.table.focus()
-        self.query_one(Tabs).chosen = name
+        self.base.query_one(Tabs).chosen = name
         self._close_filter()
         self.show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Tab goes from screen to screen, but not where a question or a list is open."""
-        return action != "next_view" or (len(self.screen_stack) == 1 and not self.query("#filter.-open"))
+        return action != "next_view" or (len(self.screen_stack) == 1 and not self.base.query("#filter.-open"))
 
     async def action_next_view(self, by: int) -> None:
         names = list(VIEWS)
-        await self.action_view(names[(names.index(self.query_one(Tabs).chosen) + by) % len(names)])
+        await self.action_view(names[(names.index(self.base.query_one(Tabs).chosen) + by) % len(names)])
 
     def action_pause(self) -> None:
         playback = self.source.playback
@@ -180,7 +186,7 @@ class Top(App[int]):
             self.frozen = not self.frozen
             if not self.frozen:
                 self.show()
-        self.query_one(Head).redraw()
+        self.base.query_one(Head).redraw()
 
     def action_step(self, frames: int) -> None:
         if self.source.playback is not None:
@@ -189,7 +195,7 @@ class Top(App[int]):
     def action_faster(self, by: int) -> None:
         if self.source.playback is not None:
             self.source.playback.faster(by)
-            self.query_one(Head).redraw()
+            self.base.query_one(Head).redraw()
 
     def action_skip(self, seconds: float) -> None:
         playback = self.source.playback
@@ -213,7 +219,7 @@ class Top(App[int]):
 
     def action_filter(self) -> None:
         if isinstance(self.view, TableView):
-            box = self.query_one("#filter", Input)
+            box = self.base.query_one("#filter", Input)
             box.add_class("-open")
             box.disabled = False
             box.value = self.view.filter
@@ -221,14 +227,14 @@ class Top(App[int]):
 
     async def action_back(self) -> None:
         """Leave the filter; then forget it."""
-        box = self.query_one("#filter", Input)
+        box = self.base.query_one("#filter", Input)
         if not box.has_class("-open") and self.view.filter:
             self.view.set_filter("")
         box.value = ""
         self._close_filter()
 
     def _close_filter(self) -> None:
-        box = self.query_one("#filter", Input)
+        box = self.base.query_one("#filter", Input)
         box.remove_class("-open")
         box.disabled = True
         if isinstance(self.view, TableView):
@@ -278,7 +284,7 @@ class Top(App[int]):
             self.writer.close()
             self.notify(f"{self.writer.lines:,} frames in {self.writer.path}")
             self.writer = None
-        self.query_one(Head).redraw()
+        self.base.query_one(Head).redraw()
 
     def _record_into(self, path: Path) -> None:
         try:

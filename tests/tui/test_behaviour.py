@@ -228,6 +228,18 @@ async def test_help_lists_every_key_and_the_palette_every_screen(film: list[Deli
         assert "Predictors" in text(pilot)
 
 
+async def test_frames_go_on_behind_a_dialog() -> None:
+    source = Told([queue_of("r1")])
+    async with running(source, options=Options(view="queue")) as pilot:
+        for key in ("question_mark", "enter", "colon"):
+            await press(pilot, key)
+            source.say(queue_of("r1", "r2", at=2.0))
+            await pilot.pause(0.3)
+            assert len(pilot.app.screen_stack) == 2
+            await press(pilot, "tab", "escape")
+        assert rows_of(pilot.app.view) == ["r1", "r2"]  # type: ignore[attr-defined]
+
+
 async def test_a_failing_policy_is_told_with_a_code() -> None:
     guard = Guard("fallback", "built-in answers stood in for `rank` 3 times")
     async with running(Told([Delivery("a", 0.0, status(frame(guard=guard)))])) as pilot:
