@@ -70,7 +70,7 @@ class SwapStepper(Stepper):
         assert isinstance(worker, OffloadingConnectorWorker)
         self.worker = worker
         pages = torch.zeros((scheduler.kv_cache_config.num_blocks, _BLOCK_BYTES), dtype=torch.int8)
-        self._tokens = pages.view(torch.int32).view(-1, BLOCK, TOKEN_BYTES // 4)
+        self._slots = pages.view(torch.int32).view(-1, TOKEN_BYTES // 4)  # one row for each token
         caches = CanonicalKVCaches(
             [CanonicalKVCacheTensor(pages, _BLOCK_BYTES)], [[CanonicalKVCacheRef(0, _BLOCK_BYTES)]]
         )
@@ -111,12 +111,13 @@ class SwapStepper(Stepper):
         prompt = request.prompt_token_ids or []
         known = torch.tensor([*prompt, *range(7, 7 + max(end - len(prompt), 0))][:end], dtype=torch.int32)
         (block_ids,) = self.scheduler.kv_cache_manager.get_block_ids(request.request_id)
-        rows = self._tokens[torch.tensor(block_ids)]
-        there = rows[:, :, 0].flatten()[: end - count]
-        assert torch.equal(there, known[: end - count]), f"{request.request_id} reads what isn't its own"
-        self.checked += end - count
-        for place in range(end - count, end):
-            self._tokens[block_ids[place // BLOCK], place % BLOCK] = known[place]
+        places = torch.arange(end)
+        slots = torch.tensor(block_ids)[places // BLOCK] * BLOCK + places % BLOCK
+        begin = end - count
+        there = self._slots[slots[:begin], 0]
+        assert torch.equal(there, known[:begin]), f"{request.request_id} reads what isn't its own"
+        self.checked += begin
+        self._slots[slots[begin:]] = known[begin:, None]
 
     def drain(self) -> None:
         """Step until nothing is left to compute or to move."""
