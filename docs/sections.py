@@ -85,13 +85,14 @@ def _filled() -> frozenset[str]:
     """The signals that the adapter knows: of rows those it has a reader for, of the engine those that follow it."""
     low, high = (_snapshot(x) for x in (2.0, 3.0))
     of_engine = {name for name in low if low[name] != high[name]}
-    return frozenset(turn.SIGNALS) | of_engine | {"engine.can_swap"}
+    beside_the_snapshot = {"engine.gated", "engine.queue_time", "engine.reserved_elsewhere"}
+    return frozenset(turn.SIGNALS) | of_engine | beside_the_snapshot | {"engine.can_swap"}
 
 
 def _snapshot(x: float) -> Mapping[str, float | bool]:
     n = int(x)
-    facts = EngineFacts(n, n, n, x, n, can_preserve=True, can_swap=True)
-    return snapshot(facts, EngineLoad(n, n, n, n), Costs(x, x, x, x), x * x, x, n, n, n, n)
+    facts = EngineFacts(n, n, n, x, n, can_preserve=True, can_swap=True, seats=n)
+    return snapshot(facts, EngineLoad(n, n, n, n, n), Costs(x, x, x, x), x * x, x, n, n, n, n)
 
 
 # --- functions and units ---------------------------------------------------------------------------

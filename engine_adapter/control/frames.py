@@ -71,9 +71,10 @@ class Running(msgspec.Struct, frozen=True):
 class Waiting(msgspec.Struct, frozen=True):
     """A request in the queue. *place* from 1; *rank*: its keys, lowest first; None for an infinite or undefined one.
 
-    *terms*: values of the policy's terms, in their order. *held_by*: why it isn't running ("behind NAME", "kv",
-    "seats", ...), "" where nothing is known to hold it. *output_tokens*, *tool*, *chance*: predicted length of the
-    answer, the call it ends in and how likely that is. *foreseen*: what would become of its KV cache then.
+    *terms*: values of the policy's terms, in their order. *held_by*: why it isn't running ("behind NAME", "gate",
+    "limit NAME", "reserved for NAME", "kv", "seats", ...), "" where nothing is known to hold it. *output_tokens*,
+    *tool*, *chance*: predicted length of the answer, the call it ends in and how likely that is. *foreseen*: what would
+    become of its KV cache then.
     """
 
     id: str

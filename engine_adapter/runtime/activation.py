@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,8 +23,9 @@ from policy_dsl.param_words import param_values
 
 # The statements of a policy that have an effect here; the others are refused, never ignored.
 CARRIED_OUT = frozenset({
-    "rank", "on call", "on call at arrival", "while paused", "yield", "promote",
-    "limit pinned", "limit host", "limit swapping", "limit swapping ... by",
+    "rank", "on call", "on call at arrival", "while paused", "yield", "victim", "admit", "promote", "class",
+    "limit pinned", "limit pinned ... by", "limit running", "limit host", "limit swapping", "limit swapping ... by",
+    "limit CLASS.pinned", "limit CLASS.pinned ... by", "limit CLASS.running",
 })  # fmt: skip
 
 logger = logging.getLogger("lamps")
@@ -86,13 +88,18 @@ def _carried_out(policy: CompiledPolicy, path: str) -> CompiledPolicy:
 
 def not_carried_out(policy: CompiledPolicy) -> str:
     """A sentence about the statements of *policy* that this adapter would ignore; "" when there is none."""
-    beyond = [f"`{word}`" for word in policy.statements if word not in CARRIED_OUT]
+    beyond = [f"`{word}`" for word in policy.statements if _of_any_class(word) not in CARRIED_OUT]
     if not beyond:
         return ""
     named = beyond[0] if len(beyond) == 1 else ", ".join(beyond[:-1]) + " and " + beyond[-1]
     are, them = ("is", "it") if len(beyond) == 1 else ("are", "them")
     ours = f"this release's engine adapter doesn't carry {them} out yet"
     return f"{named} {are} understood by lint, test and explain, but {ours}"
+
+
+def _of_any_class(words: str) -> str:
+    """A statement's words, with CLASS for the name of one."""
+    return re.sub(r"^limit \w+\.", "limit CLASS.", words)
 
 
 def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:

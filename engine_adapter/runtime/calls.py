@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from engine_adapter.runtime.deciding import Deciding, Possible, comparable
 from engine_adapter.runtime.engine import Engine
-from engine_adapter.runtime.keeping import Hold, Keeping, Paused, PinChanged, nothing
+from engine_adapter.runtime.keeping import Hold, Keeping, PinChanged, nothing
+from engine_adapter.runtime.paused import Paused
 from engine_adapter.runtime.repeats import Askings
 from engine_adapter.runtime.turn import CallState, Turn
 from policy_dsl.compiled import Verdict
@@ -195,6 +196,7 @@ class Calls:
         for key, paused in self.paused.items():
             if paused.handling is not Handling.DISCARD and not paused.provisional:
                 self.askings.asked(key, now, self._step)
+        self.keeping.limits.adopt()
         self.keeping.keep_limits()
 
     # --- the return ------------------------------------------------------------------------------

@@ -14,11 +14,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
+from engine_adapter.runtime import totals
+from engine_adapter.runtime.admission import Admission
+from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.backlog import Backlog
 from engine_adapter.runtime.calls import USER, Calls
+from engine_adapter.runtime.classes import Classes
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
-from engine_adapter.runtime.engine import Engine, snapshot
+from engine_adapter.runtime.engine import Engine, Running, snapshot
 from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.hints import parse
 from engine_adapter.runtime.in_force import InForce
@@ -27,13 +31,19 @@ from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.rows import enter, reads, table_of, tabled
+from engine_adapter.runtime.service import Service
 from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.runtime.shadow import Shadow
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place
 from engine_adapter.runtime.turn import CallState, Turn, reader_of
+from engine_adapter.runtime.victims import Victims
+from engine_adapter.runtime.volatile import Volatile
 from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy
+
+# A request that has waited this long in its turn goes first, whatever the policy says; it is looked for once a second.
+WATCHDOG_S = 600.0
 
 
 class Runtime:
@@ -65,6 +75,8 @@ class Runtime:
         self.table = table_of(policy)
         self.step = 0
         self._snapshot: Mapping[str, float | bool] | None = None
+        self._service = Service(self.calls.ledger.__contains__)
+        self._watch_at = -math.inf
         self._epoch = costs.epoch
         self._last_arrival = -math.inf
         self._govern(policy)
@@ -78,6 +90,10 @@ class Runtime:
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
         self.reads_cached = self.engine.facts.can_preserve and reads(policy, "request.cached", "request.uncached")
         self._backlog = Backlog(self.costs) if reads(policy, "request.fcfs_wait") else None
+        self._classes = Classes(policy, self.deciding.fault)
+        asking = Asking(policy, self.deciding, self.engine, self.turns, self.calls, self.engine_now)
+        self.admission, self.victims = Admission(asking), Victims(asking)
+        self._volatile = Volatile(asking, self._service, policy.batch.step_keys)
         self.guard.begin(policy.budget)
 
     def adopt(self, policy: CompiledPolicy) -> None:
@@ -88,7 +104,13 @@ class Runtime:
         now = self.engine.clock()
         waiting = self.waiting()
         had_cached = self.reads_cached
-        self.table = tabled(policy, waiting, now, self.step)
+        present = [*self.turns.values(), *(paused.turn for paused in self.calls.paused.values())]
+        Classes(policy, self.deciding.fault).adopt(present, now)
+        try:
+            self.table = tabled(policy, waiting, now, self.step)
+        except Exception:
+            self._classes.adopt(present, now)
+            raise
         self._govern(policy)
         self._snapshot = None
         self.deciding.adopt(policy, self.turns.values())
@@ -148,6 +170,8 @@ class Runtime:
             cached_tokens=max(arrival.cached_tokens, pinned_tokens, min(back.copied_tokens, prompt_tokens)),
             pinned_tokens=pinned_tokens,
         )
+        self._service.arrives(turn)
+        self._classes.assign(turn, now)
         if self._backlog is not None:
             turn.fcfs_wait_s = self._backlog.wait_s(self.engine_now()["engine.running_tokens"])
         self.turns[arrival.id] = turn
@@ -167,7 +191,7 @@ class Runtime:
         """The request waits (again)."""
         turn = self.turns[request_id]
         now = self.engine.clock()
-        turn.waiting_since, turn.waiting_since_step = now, self.step
+        self._service.waits(turn, now, self.step)
         if self._backlog is not None:
             self._backlog.add(turn)
         enter(self.table, turn, self._read_row(turn, now, self.step), now, self.step)
@@ -175,20 +199,23 @@ class Runtime:
     def dequeue(self, request_id: str) -> None:
         """The request waits no longer (admitted, skipped for now, or gone)."""
         promoted = self.table.remove(request_id)
+        self.admission.forget(request_id)
         if self._backlog is not None:
             self._backlog.remove(request_id)
         turn = self.turns.get(request_id)
         if turn is None:
             return  # vLLM may free a request first: preempted, and stopped by output that was in flight
-        turn.promoted |= promoted
-        now = self.engine.clock()
-        turn.waited_s, turn.waited_steps = turn.waited(now), turn.steps_waited(self.step)
-        turn.waiting_since = None
+        if promoted:
+            turn.promoted = True
+            self.victims.spare(turn)
+        self._service.waits_no_more(turn, self.engine.clock(), self.step)
 
     def first(self, count: int) -> list[str]:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
         began = perf_counter()
         try:
+            if self._volatile:
+                self._volatile.rewrite(self.table)
             engine = {} if self.policy.steady else self.engine_now()
             found = self.table.first(count, engine, self.engine.clock(), self.step)
         except Exception:
@@ -206,10 +233,11 @@ class Runtime:
         now = self.engine.clock()
         for request_id, cached in cached_tokens.items():
             turn = self.turns[request_id]
-            turn.running_since = now
+            self._service.begins(turn, now)
             self.counters["promotions"] += turn.promoted
             self.watch.admitted(turn, now, cached)
             self.calls.admitted(turn, cached)
+            self._service.seat(turn.session, now)
 
     def preempted(self, request_id: str, context_tokens: int) -> None:
         """A running request lost its KV and waits again."""
@@ -219,7 +247,9 @@ class Runtime:
         turn.context_tokens = context_tokens
         turn.cached_tokens = 0
         turn.forecast = self.predictor.remaining(turn.forecast, turn.generated_tokens)
-        self._stop_service(turn)
+        self._service.stops(turn, self.engine.clock())
+        self._service.seat(turn.session, self.engine.clock())
+        self.victims.spare(turn)
         self.counters["preemptions"] += 1
         self.watch.preempted(turn, self.engine.clock())
 
@@ -232,12 +262,14 @@ class Runtime:
         turn.generated_tokens = ended.output_tokens
         self.watch.ended(turn, self.engine.clock(), ended.aborted)
         self.recording.ended(turn, ended.hashes, ended.aborted, self.engine.clock())
-        self._stop_service(turn)
+        self.victims.forget(turn)
+        self._service.stops(turn, self.engine.clock())
         self._snapshot = None  # what this turn's call is judged by doesn't count the turn itself
         turn.session.waited_s += turn.waited_s
         self.sessions.end_turn(turn.session, ended.hashes, self.engine.clock())
         announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
         outcome = self.calls.ended(turn, announced, ended.aborted, hold)
+        self._service.ended(turn, self.engine.clock())
         if not ended.aborted and outcome != "open":
             self._learn_turn(turn, outcome)
         self.counters["turns"] += 1
@@ -247,12 +279,22 @@ class Runtime:
         self.counters[f"verdicts.{outcome}"] += 1
         self._snapshot = None  # an idle engine has taken none since the turn ended
         turn = self.calls.verdict(label, outcome, tools)
+        if turn is not None:
+            self._service.seat(turn.session, self.engine.clock())
         if turn is not None and outcome != "gone":
             self._learn_turn(turn, outcome)
 
     def is_promoted(self, request_id: str) -> bool:
         """Whether a waiting request goes before all that aren't promoted."""
         return self.table.is_promoted(request_id)
+
+    def may_start(self, request_id: str) -> bool:
+        """Whether the request that is next in order may start now (asked only where `admission.needed`)."""
+        return self.admission.ask(request_id, self.table.is_promoted(request_id))
+
+    def victim(self, running: Sequence[Running]) -> str:
+        """Who of *running*, in the engine's order, is to be preempted."""
+        return self.victims.choose(running)
 
     def places(self, count: int) -> list[Place]:
         """The first *count* waiting requests with what put them there, for people. A failing rule: none."""
@@ -281,6 +323,9 @@ class Runtime:
         self._snapshot = None
         now = self.engine.clock()
         self.calls.new_step(now, self.step)
+        if now >= self._watch_at:
+            self._watch_at = math.floor(now) + 1.0
+            self.counters["promoted.watchdog"] += self.table.promote_waiting_since(now - WATCHDOG_S)
         for session in self.sessions.expire(now):
             self.calls.forget(session.key)
             self.predictor.learn_loss(session.last_tool or USER)
@@ -303,7 +348,7 @@ class Runtime:
     def engine_now(self) -> Mapping[str, float | bool]:
         """The snapshot of this step, or since the last end of a turn (made when first asked)."""
         if self._snapshot is None:
-            self._snapshot = snapshot(
+            found = snapshot(
                 self.engine.facts,
                 self.engine.load(),
                 self.costs.costs,
@@ -314,6 +359,12 @@ class Runtime:
                 self.calls.copies.free_tokens,
                 self.calls.copies.total_tokens,
             )
+            found["engine.gated"] = float(self.admission.gated)
+            found["engine.queue_time"] = self._service.queue_time_s
+            if totals.SEATED in self.policy.engine_keys:
+                pinned = self.calls.ledger.tokens
+                found[totals.SEATED] = totals.seated_tokens(self.engine.running(), self.turns, pinned)
+            self._snapshot = found
             if self.costs.epoch != self._epoch:
                 self._epoch = self.costs.epoch
                 self.table.new_epoch()
@@ -331,6 +382,9 @@ class Runtime:
 
     def _pin_changed(self, key: str, tokens: int) -> None:
         """The pin of a session now holds *tokens*; a follow-up that waits for it is ranked anew."""
+        session = self.sessions.get(key)
+        if session is not None and not tokens:
+            self._service.seat(session, self.engine.clock())
         turn = self._pinned_turns.get(key)
         if turn is None:
             return
@@ -352,16 +406,10 @@ class Runtime:
             context_tokens=turn.context_tokens,
             duration=call.duration,
             response=call.response,
+            since_step=self.step,
         )
 
     def _learn_turn(self, turn: Turn, outcome: str) -> None:
         self.watch.answered(turn)
         tool = turn.call.tool if turn.call is not None else USER
         self.predictor.learn_turn(turn.session, turn.hints, turn.generated_tokens, outcome == "call", tool)
-
-    def _stop_service(self, turn: Turn) -> None:
-        if turn.running_since is not None:
-            served_s = self.engine.clock() - turn.running_since
-            turn.service_s += served_s
-            turn.session.service_s += served_s
-            turn.running_since = None

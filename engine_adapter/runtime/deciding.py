@@ -76,6 +76,23 @@ class Deciding:
             turn.foreseen = turn.decided = None
             self.foresee(turn)
 
+    def step(self) -> int:
+        """The number of the present step."""
+        return self._step()
+
+    def asked(self, rule: str, began: float) -> None:
+        """A rule was asked, from the instant *began* of `perf_counter` until now."""
+        self.guard.asked(rule, self.watch.journal.asked(rule, began))
+
+    def no_number(self, rule: str) -> None:
+        """A rule gave what is not a number."""
+        self._counters[f"faults.{rule}"] += 1
+        self.guard.failed(rule, "gave no number")
+
+    def count(self, what: str, more: int = 1) -> None:
+        """Something has happened that is counted."""
+        self._counters[what] += more
+
     def foresee(self, turn: Turn) -> None:
         """A turn arrives: where the policy says `on call at arrival`, its call is decided now."""
         if self.policy.on_call_at_arrival:
@@ -173,8 +190,7 @@ class Deciding:
             self.fault("yield")
             return None
         if any(math.isnan(key) for key in keys):
-            self._counters["faults.yield"] += 1
-            self.guard.failed("yield", "gave no number")
+            self.no_number("yield")
         return keys
 
     def limit(self, name: str) -> float | None:
@@ -238,5 +254,10 @@ class Deciding:
 
 
 def comparable(keys: tuple[float, ...]) -> tuple[tuple[bool, float], ...]:
-    """*keys* with what is not a number after all numbers."""
-    return tuple((True, 0.0) if math.isnan(key) else (False, float(key)) for key in keys)
+    """*keys* with what is not a number after all numbers; what follows it counts no more."""
+    made: list[tuple[bool, float]] = []
+    for key in keys:
+        if math.isnan(key):
+            return (*made, (True, 0.0))
+        made.append((False, float(key)))
+    return tuple(made)

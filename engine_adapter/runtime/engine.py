@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,16 +30,26 @@ class EngineFacts:
     can_preserve: bool
     can_swap: bool = False
     no_swap: str = ""
+    seats: int = 256
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """What changes every step. *free_tokens* can be allocated without a pin yielding."""
+    """What changes every step. *free_tokens* can be had without a pin yielding; *query_tokens*: of the last step."""
 
     running: int
     waiting: int
     running_tokens: int
     free_tokens: int
+    query_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A request that runs, or whose KV is being loaded so that it will."""
+
+    id: str
+    context_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,8 @@ class Held:
 class Engine:
     """The engine as the runtime sees it.
 
-    *load* is asked at most once a step and at calls; *release* gives back the extra references of *Held* blocks.
+    *load* is asked at most once a step, at calls, and by a gate; *running*, in the engine's order, where a rule wants
+    to see each; *release* gives back the extra references of *Held* blocks.
     *host*: what moves KV to host memory; None where nothing can, as `facts.can_swap` says.
     *cached_tokens(request_id)*: what the prefix cache has of a waiting request. *in_real_time*: whether the time that
     deciding takes is the engine's.
@@ -67,6 +78,23 @@ class Engine:
     host: HostMemory | None = None
     cached_tokens: Callable[[str], int] = lambda request_id: 0
     in_real_time: bool = True
+    running: Callable[[], Sequence[Running]] = tuple
+
+
+def occupancy(load: EngineLoad, pinned_tokens: int) -> dict[str, float]:
+    """The signals that change with every admission. KV that nobody holds, but is still there, counts as free alone."""
+    held = float(load.running_tokens + pinned_tokens)
+    return {
+        "engine.running": float(load.running),
+        "engine.waiting": float(load.waiting),
+        "engine.running_tokens": float(load.running_tokens),
+        "engine.pinned_tokens": float(pinned_tokens),
+        "engine.held_tokens": held,
+        "engine.live_tokens": held,
+        "engine.seated_tokens": held,
+        "engine.kv_free": float(load.free_tokens),
+        "engine.query_tokens": float(load.query_tokens),
+    }
 
 
 def snapshot(
@@ -79,18 +107,15 @@ def snapshot(
     pinned_tokens: int,
     host_free_tokens: int = 0,
     host_total_tokens: int = 0,
-) -> Mapping[str, float | bool]:
+) -> dict[str, float | bool]:
     """The engine-level signals of one step. Those that nothing here knows have the catalogue's default."""
     return {
         **_DEFAULTS,
+        **occupancy(load, pinned_tokens),
         "engine.now": now,
         "engine.step_time": step_time_s,
-        "engine.running": float(load.running),
-        "engine.waiting": float(load.waiting),
+        "engine.seats": float(facts.seats),
         "engine.paused": float(paused),
-        "engine.running_tokens": float(load.running_tokens),
-        "engine.pinned_tokens": float(pinned_tokens),
-        "engine.kv_free": float(load.free_tokens),
         "engine.kv_total": float(facts.kv_total_tokens),
         "engine.block_size": float(facts.block_size),
         "engine.token_bytes": facts.token_bytes,

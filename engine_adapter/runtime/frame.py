@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.held import Holding, held_by
 from engine_adapter.runtime.in_force import ON
-from engine_adapter.runtime.keeping import Paused
-from engine_adapter.runtime.state import Holding
+from engine_adapter.runtime.paused import Paused
 from engine_adapter.runtime.table import Place
 from engine_adapter.runtime.watch import described
 from policy_dsl.contributions import unit_of_type
@@ -167,12 +167,11 @@ def _running(runtime: Runtime, one: RunningNow, now: float) -> dict[str, Any]:
 
 def _waiting(runtime: Runtime, holding: Holding, now: float, rows: int) -> list[dict[str, Any]]:
     listed = []
-    ahead = ""
     # Where the rank fails, those that wait are told in the order that stands in for it.
     places = runtime.places(rows) or [Place(name, (), False) for name in runtime.table.by_arrival(rows)]
+    words = held_by(runtime, [place.id for place in places], holding)
     for number, place in enumerate(places, 1):
         turn = runtime.turns[place.id]
-        held_by = f"behind {ahead}" if ahead else holding.first
         listed.append(
             {
                 "id": place.id,
@@ -185,7 +184,7 @@ def _waiting(runtime: Runtime, holding: Holding, now: float, rows: int) -> list[
                 "promoted": place.promoted,
                 "waited_s": turn.waited(now),
                 "prompt_tokens": turn.prompt_tokens,
-                "held_by": "loading" if place.id in holding.loading else held_by,
+                "held_by": "loading" if place.id in holding.loading else words[place.id],
                 "cached_tokens": turn.cached_tokens,
                 "pinned_tokens": turn.pinned_tokens,
                 "output_tokens": turn.forecast.output.mean,
@@ -195,7 +194,6 @@ def _waiting(runtime: Runtime, holding: Holding, now: float, rows: int) -> list[
                 "preemptions": turn.preemptions,
             }
         )
-        ahead = place.id
     return listed
 
 

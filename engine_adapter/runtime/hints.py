@@ -38,6 +38,7 @@ class Hints:
     call_time_left_s: float | None = None
     turn: str = ""
     may_call: bool = False
+    deadline_s: float | None = None
     declared: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
@@ -63,6 +64,7 @@ _NUMBERS = {
     "lamps_output_after_tokens": ("output_after_tokens", MAX_NUMBER),
     "lamps_calls_left": ("calls_left", MAX_NUMBER),
     "lamps_call_time_left_s": ("call_time_left_s", MAX_NUMBER),
+    "lamps_deadline_s": ("deadline_s", MAX_NUMBER),
 }
 _DECLARED = "lamps_hint_"
 MAX_DECLARED = 32

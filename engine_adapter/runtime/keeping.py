@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from engine_adapter.runtime.deciding import Deciding, Possible, comparable
 from engine_adapter.runtime.engine import Engine, Held
 from engine_adapter.runtime.host import MAX_COPY_S, Copies
 from engine_adapter.runtime.ledger import Ledger, Pin
+from engine_adapter.runtime.paused import PRESERVE, Paused, Plan
+from engine_adapter.runtime.pin_limits import PinLimits
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.types import Handling
 
@@ -25,27 +27,10 @@ MAX_PIN_S = 600.0
 # Whatever the policy says, pins never take more than this share of the KV memory.
 MAX_PINNED_SHARE = 0.9
 
-# Reasons of pins whose session is paused.
-PRESERVE, SWAP = Handling.PRESERVE.word, Handling.SWAP.word
+SWAP = Handling.SWAP.word  # the reason of a pin whose blocks are being copied
 
 Hold = Callable[[], Held | None]
-Plan = tuple[tuple[Handling, float | None], ...]
 PinChanged = Callable[[str, int], None]
-
-
-@dataclass(slots=True)
-class Paused:
-    """A session between two turns. *handling* is what is in force, *plan* what follows it, each with its end in seconds
-    from the start of the call.
-
-    *lost*: why what was held is gone, in the words of the counters ("expired", "yielded_running"); "" where it isn't.
-    """
-
-    turn: Turn
-    handling: Handling
-    plan: Plan
-    provisional: bool = False
-    lost: str = ""
 
 
 class Witness(Protocol):
@@ -65,6 +50,7 @@ class Keeping:
         self.ledger = Ledger()
         self.copies = Copies(engine.host, engine.facts.block_size, deciding.limit, counters)
         self.paused: dict[str, Paused] = {}  # by session key
+        self.limits = PinLimits(deciding, self.ledger, self.paused)
         self.witness: Witness | None = None
         self._engine = engine
         self._deciding = deciding
@@ -91,12 +77,13 @@ class Keeping:
         return pin is not None and pin.reason in (PRESERVE, SWAP)
 
     def _no_room(self, turn: Turn) -> str:
-        """What keeps a turn's KV from being pinned: "limit pinned", "kv" (the core's own bound), or ""."""
+        """What keeps a turn's KV from being pinned: "limit NAME", "kv" (the core's own bound), or ""."""
         assert turn.call is not None
-        pinned = self.ledger.tokens - self.ledger.tokens_of(turn.session.key) + turn.call.context_tokens
-        limit = self._deciding.limit("pinned")
-        if limit is not None and pinned > limit:
-            return "limit pinned"
+        more = turn.call.context_tokens - self.ledger.tokens_of(turn.session.key)
+        over = self.limits.refuses(turn, more) if self.limits else ""
+        if over:
+            return over
+        pinned = self.ledger.tokens + more
         return "kv" if pinned > MAX_PINNED_SHARE * self._engine.facts.kv_total_tokens else ""
 
     # --- doing it ------------------------------------------------------------------------------
@@ -109,7 +96,8 @@ class Keeping:
         held = hold()
         if held is None or not held.blocks:
             return None
-        return self.ledger.add(Pin(turn.session.key, held.blocks, held.tokens, since=now, until=until, reason=reason))
+        pin = Pin(turn.session.key, held.blocks, held.tokens, since=now, until=until, reason=reason)
+        return self.ledger.add(replace(pin, class_name=turn.session.class_name))
 
     def carry_out(self, paused: Paused, plan: Plan, hold: Hold, now: float, why: str = "") -> None:
         """Put the first part of *plan* that can be carried out in force; where none can, all is given up, for *why*.
@@ -207,7 +195,7 @@ class Keeping:
 
     def next_due(self) -> float:
         """The instant before which `new_step` does nothing, if nothing is held or given back until then."""
-        if self and not self._deciding.limits_stand:
+        if self and (not self._deciding.limits_stand or self.limits.shared):
             return -math.inf
         return min(self.ledger.next_due(), self.copies.next_due())
 
@@ -227,13 +215,11 @@ class Keeping:
 
     def keep_limits(self) -> None:
         """Holders yield where a limit has sunk below what they hold. What waits to be judged or admitted stays."""
-        limit = self._deciding.limit("pinned") if self.ledger else None
-        if limit is not None and self.ledger.tokens > limit:
-            kept = [pin for pin in self.yield_order() if pin.reason == PRESERVE]
-            over = sum(pin.tokens for pin in kept) - limit
+        for over, kept in self.limits.exceeded(self.yield_order) if self.ledger and self.limits else ():
             for pin in kept:
-                if over > 0:
-                    over -= self.shrink(pin, math.ceil(over / self._block_tokens), len, "limit") * self._block_tokens
+                if over <= 0:
+                    break
+                over -= self.shrink(pin, math.ceil(over / self._block_tokens), len, "limit") * self._block_tokens
         limit = self._deciding.limit("host") if self.copies.ledger else None
         if limit is not None and self.copies.ledger.tokens > limit:
             for copy in self._in_yield_order(list(self.copies.ledger), spare=""):

@@ -35,6 +35,7 @@ class Pin:
     tool: str = ""
     chain: tuple[tuple[Handling, float | None], ...] = ()
     reason: str = ""
+    class_name: str = ""
 
 
 class Ledger:

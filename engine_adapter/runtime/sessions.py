@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine_adapter.runtime.moments import NOTHING, Moments
@@ -47,6 +47,9 @@ class Session:
     *output*: moments of tokens per turn. *calls*, *ended*: turns that ended in a call, and at all
     (those that could call). *last_tool*: what the last turn called ("" before any). *opening*: size class
     of its first prompt. *run*: its turns since a person spoke. These six are the predictor's.
+    *class_name*: of the policy's class it belongs to, for good ("" before it is known, and without classes), with its
+    *attributes* by signal. *running*: its turns that run; *seated_since*: since when one does or KV of its own is held,
+    None while neither.
     """
 
     key: str
@@ -65,6 +68,10 @@ class Session:
     last_tool: str = ""
     opening: int = 0
     run: list[Step] = field(default_factory=list)
+    class_name: str = ""
+    attributes: Mapping[str, float | bool | str] = field(default_factory=dict)
+    running: int = 0
+    seated_since: float | None = None
     prompt_end: _End | None = None
     ends: list[_End] = field(default_factory=list)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engine_adapter.control.naming import means
 from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.held import Holding, held_by
 from engine_adapter.runtime.turn import SIGNALS, Turn
 from policy_dsl.catalogue import SHAPE, STATISTICS
 from policy_dsl.prediction import Dist
@@ -20,18 +20,6 @@ from policy_dsl.prediction import Dist
 VERSION = 1
 # Rows of a kind. 500 take 40 ms to read and write (of 4,000, by lamps.lamps, 2 cores), between two steps of the engine.
 LISTED = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What only the binding knows of the requests that don't run.
-
-    *first*: what kept the engine from taking the first in order at the last step ("kv", "seats", "token budget"), ""
-    where nothing is known to. *loading*: ids of those whose KV is on its way.
-    """
-
-    first: str = ""
-    loading: frozenset[str] = frozenset()
 
 
 def state(runtime: Runtime, running: Sequence[str], holding: Holding, wanted: Sequence[str] = ()) -> dict[str, Any]:
@@ -69,18 +57,10 @@ def _waiting(runtime: Runtime, holding: Holding) -> tuple[list[str], dict[str, s
     if len(order) < len(runtime.table):  # the rank fails
         order = runtime.table.by_arrival(len(runtime.table))
         faulty = set(order)
-    words: dict[str, str] = {}
-    for ahead, name in zip(["", *order], order, strict=False):
-        words[name] = f"behind {ahead}" if ahead else holding.first if _was_asked(runtime, name) else ""
-    words |= dict.fromkeys(faulty, "fault") | dict.fromkeys(holding.loading, "loading")
+    words = held_by(runtime, order, holding) | dict.fromkeys(faulty, "fault")
+    words |= dict.fromkeys(holding.loading, "loading")
     order += [name for name in holding.loading if name in runtime.turns and name not in runtime.table]
     return order, words
-
-
-def _was_asked(runtime: Runtime, name: str) -> bool:
-    """Whether the request was there for the last step to take; one that was preempted in it counts too."""
-    turn = runtime.turns[name]
-    return turn.waiting_since_step < runtime.step or turn.preemptions > 0
 
 
 def _shown(runtime: Runtime, waiting: Sequence[str], wanted: Sequence[str]) -> list[str]:

@@ -66,6 +66,13 @@ class SteadyTable(WaitingTable):
             self.nan_rows = len(self._faulty)
         return [request_id for _, request_id in self._sorted[: max(k, 0)]]
 
+    def _promote_since(self, instant: float) -> list[str]:
+        found = super()._promote_since(instant)
+        for request_id in found:
+            self._take_out(request_id)
+            self._new[request_id] = None
+        return found
+
     def _key(self, request_id: str, keys: tuple[float, ...], arrival: float) -> Key:
         if self.is_promoted(request_id):  # under an earlier policy, until its turn ends
             return (_PROMOTED, 0.0), (False, arrival)

@@ -9,7 +9,7 @@ one put in its place, so nothing ever moves more than one row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -158,6 +158,22 @@ class WaitingTable:
         """Whether a request that waits goes before all that aren't promoted, as of the last ranking."""
         place = self._places.get(request_id)
         return place is not None and bool(self._promoted[place])
+
+    def rewrite(self, key: str, values: Sequence[float]) -> None:
+        """New values of one column for all rows, in the order of `ids`. Not for one that is hoisted."""
+        self._columns[key][: len(self.ids)] = values
+
+    def promote_waiting_since(self, instant: float) -> int:
+        """Promote who has waited in this turn since *instant*, waits before added up; returns how many are new."""
+        return len(self._promote_since(instant))
+
+    def _promote_since(self, instant: float) -> list[str]:
+        count = len(self.ids)
+        late = (self._columns["wait.start"][:count] <= instant) & ~self._promoted[:count]
+        if not late.any():
+            return []
+        self._promoted[:count] |= late
+        return [self.ids[place] for place in np.flatnonzero(late).tolist()]
 
     def new_epoch(self) -> None:
         """Engine costs or parameters changed: what was hoisted is computed anew at the next ranking."""

@@ -7,12 +7,14 @@ those it lacks the catalogue's default is reported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.predictor import Forecast
 from engine_adapter.runtime.sessions import Session
+from engine_adapter.runtime.tenants import Account
 from policy_dsl.catalogue import Signal, signal_of
 from policy_dsl.prediction import Dist
 from policy_dsl.verdict import Verdict
@@ -47,6 +49,10 @@ class Turn:
     waiting_since: float | None = None
     waiting_since_step: int = 0
     promoted: bool = False
+    account: Account = field(default_factory=Account)  # its tenant's
+    queued_before_tokens: int = 0  # its tenant's own that wait in front of it, as of the last ranking that asked
+    charged_tokens: int = 0  # generated ones that its tenant was charged for
+    planned_tokens: float | None = None  # context expected at the end of the turn; None where nobody has asked
     # What `on call at arrival` said of its call, and the values it read; None where the policy decides at the call.
     foreseen: Verdict | None = None
     decided: Mapping[str, Value] | None = None
@@ -71,6 +77,11 @@ class Turn:
         """Whether anybody has asked for the forecast."""
         return self._forecast is not None
 
+    def progress(self, context_tokens: int) -> None:
+        """It runs, and its context has grown to so many tokens."""
+        self.context_tokens = context_tokens
+        self.generated_tokens = context_tokens - self.prompt_tokens
+
     def waited(self, now: float) -> float:
         """Seconds waited in this turn so far."""
         return self.waited_s + (now - self.waiting_since if self.waiting_since is not None else 0.0)
@@ -82,7 +93,7 @@ class Turn:
 
 @dataclass(slots=True)
 class CallState:
-    """A call that is running: the tool, when it began, the session's context then.
+    """A call that is running: the tool, when it began (and in which step), the session's context then.
 
     *decided*: what `on call` read when it was asked, by key; None before, and where it failed. *held_by*: what kept
     the KV from being preserved whatever the policy said ("kv", "limit pinned"), "" where nothing did. *line*: of the
@@ -98,6 +109,7 @@ class CallState:
     decided: Mapping[str, Value] | None = None
     line: int = 0
     held_by: str = ""
+    since_step: int = 0
 
 
 def _call_context(turn: Turn) -> float:
@@ -113,6 +125,20 @@ def _elapsed(turn: Turn, now: float) -> float:
 def _duration(turn: Turn, now: float) -> Dist:
     """Of a running call: given that it takes longer than it has run."""
     return turn.forecast.duration if turn.call is None else turn.call.duration.conditioned(_elapsed(turn, now))
+
+
+def _seated_for(turn: Turn, now: float) -> float:
+    since = turn.session.seated_since
+    return 0.0 if since is None else now - since
+
+
+def _service(turn: Turn, now: float) -> float:
+    """Of the session's ended turns, and of this one while it runs."""
+    return turn.session.service_s + (0.0 if turn.running_since is None else now - turn.running_since)
+
+
+def _deadline(turn: Turn) -> float:
+    return math.inf if turn.hints.deadline_s is None else turn.arrival + turn.hints.deadline_s
 
 
 Hint = Callable[[str, object], Value]
@@ -132,13 +158,22 @@ SIGNALS: dict[str, Reader] = {
     "request.waited_steps": lambda t, now, step: float(t.steps_waited(step)),
     "request.preemptions": lambda t, now, step: float(t.preemptions),
     "request.promoted": lambda t, now, step: t.promoted,
+    "request.unshared_blocks": lambda t, now, step: float(-(-t.context_tokens // t.block_size)),
     "request.priority": lambda t, now, step: t.priority,
+    "request.deadline": lambda t, now, step: _deadline(t),
     "session.arrival": lambda t, now, step: t.session.arrival,
     "session.age": lambda t, now, step: now - t.session.arrival,
     "session.turn": lambda t, now, step: float(t.session.turn),
     "session.waited": lambda t, now, step: t.session.waited_s + t.waited(now),
-    "session.service": lambda t, now, step: t.session.service_s,
+    "session.service": lambda t, now, step: _service(t, now),
+    "session.seated": lambda t, now, step: t.session.seated_since is not None,
+    "session.seated_for": lambda t, now, step: _seated_for(t, now),
     "tenant.name": lambda t, now, step: t.session.tenant,
+    "tenant.running": lambda t, now, step: float(t.account.running),
+    "tenant.service": lambda t, now, step: t.account.served_s(now),
+    "tenant.charged_prompt": lambda t, now, step: t.account.charged_prompt,
+    "tenant.charged_output": lambda t, now, step: t.account.charged_output,
+    "tenant.queued_before": lambda t, now, step: float(t.queued_before_tokens),
     "call.tool": lambda t, now, step: t.call.tool if t.call is not None else t.forecast.tool,
     "call.chance": lambda t, now, step: 1.0 if t.call is not None else t.forecast.chance,
     "call.returns": lambda t, now, step: t.forecast.returns,
@@ -146,6 +181,8 @@ SIGNALS: dict[str, Reader] = {
     "call.elapsed": lambda t, now, step: _elapsed(t, now),
     "call.remaining": lambda t, now, step: max(_duration(t, now).mean - _elapsed(t, now), 0.0),
     "call.context": lambda t, now, step: _call_context(t),
+    "call.unshared": lambda t, now, step: _call_context(t),
+    "call.last": lambda t, now, step: t.hints.call_returns == 0.0,
     "call.response": lambda t, now, step: t.call.response if t.call is not None else t.forecast.response,
     "call.count": lambda t, now, step: float(t.call.count if t.call is not None else t.forecast.count),
     "request.fcfs_wait": lambda t, now, step: t.fcfs_wait_s,
@@ -166,7 +203,7 @@ def reader_of(keys: Iterable[str], hint: Hint) -> Callable[[Turn, float, int], M
     plan = []
     for key in sorted(keys):
         signal = signal_of(key)
-        get = _hint(key, hint) if key.startswith("hint.") else SIGNALS.get(signal.name) or _default(signal)
+        get = _declared(key, hint) or SIGNALS.get(signal.name) or _default(signal)
         plan.append((key, get, key[len(signal.name) + 1 :] or "mean"))
 
     def read(turn: Turn, now: float, step: int) -> Mapping[str, Value]:
@@ -179,9 +216,16 @@ def reader_of(keys: Iterable[str], hint: Hint) -> Callable[[Turn, float, int], M
     return read
 
 
-def _hint(key: str, hint: Hint) -> Reader:
-    name = key.removeprefix("hint.")
-    return lambda t, now, step: hint(name, t.hints.declared.get(name))
+def _declared(key: str, hint: Hint) -> Reader | None:
+    """For what a policy declares: a hint as it reads it, or an attribute of the session's class; None for the rest."""
+    group, _, name = key.partition(".")
+    match group:
+        case "hint":
+            return lambda t, now, step: hint(name, t.hints.declared.get(name))
+        case "class":
+            return lambda t, now, step: t.session.attributes.get(key, 0.0)
+        case _:
+            return None
 
 
 def _default(signal: Signal) -> Reader:

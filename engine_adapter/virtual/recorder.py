@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine_adapter.runtime.keeping import Paused
+from engine_adapter.runtime.held import Holding
 from engine_adapter.runtime.ledger import Pin
-from engine_adapter.runtime.state import Holding, state
+from engine_adapter.runtime.paused import Paused
+from engine_adapter.runtime.state import state
 from engine_adapter.workload.record import Decision, Record, Recording, Step, What
 from policy_dsl.types import Handling
 

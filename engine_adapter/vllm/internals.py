@@ -31,6 +31,7 @@ def facts_of(scheduler: Scheduler) -> EngineFacts:
         hash_block_size=scheduler.hash_block_size,
         token_bytes=page_bytes / block_size,
         chunk_tokens=scheduler.max_num_scheduled_tokens,
+        seats=scheduler.max_num_running_reqs,
         can_preserve=bool(scheduler.cache_config.enable_prefix_caching) and len(groups) == 1,
     )
 

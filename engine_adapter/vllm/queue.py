@@ -8,7 +8,7 @@ that a peek and the pop after it always mean the same request.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, Self
 
 from vllm.v1.core.sched.request_queue import RequestQueue
 from vllm.v1.request import Request
@@ -32,6 +32,14 @@ class RankedQueue(RequestQueue):
         self._ranker = ranker
         self._requests: dict[str, Request] = {}
         self._order: list[str] = []  # next to go last, so that pop() is cheap
+
+    gated = False
+    """Whether some that wait may not start."""
+
+    def instead_of(self, other: RankedQueue) -> Self:
+        """This queue with all that wait in *other*; the ranker has them already."""
+        self._requests = other._requests
+        return self
 
     def new_step(self) -> None:
         """Forget the order: the next peek ranks afresh."""

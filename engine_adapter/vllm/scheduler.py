@@ -27,15 +27,18 @@ from engine_adapter.runtime import dump
 from engine_adapter.runtime.activation import Settings, activate
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import StepSample
-from engine_adapter.runtime.engine import Engine, EngineLoad
+from engine_adapter.runtime.engine import Engine, EngineLoad, Running
 from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
+from engine_adapter.runtime.held import Holding
 from engine_adapter.runtime.reload import Reloading
 from engine_adapter.runtime.requests import Arrival, Ended
-from engine_adapter.runtime.state import Holding, state
+from engine_adapter.runtime.state import state
 from engine_adapter.vllm import internals
+from engine_adapter.vllm.gated import GatedQueue
 from engine_adapter.vllm.offload.connect import connect
 from engine_adapter.vllm.queue import RankedQueue
+from engine_adapter.vllm.victims import VictimMark
 
 # One step in this many is measured for the cost model: enough to follow a change within seconds.
 SAMPLE_EVERY = 4
@@ -75,6 +78,7 @@ class LampsMixin(_Base):
             cached_tokens=lambda name: internals.cached_tokens(self, self.requests[name]),
             in_real_time=self.in_real_time,
             host=None if self.lamps_swap is None else self.lamps_swap.host_memory(),
+            running=self._running,
         )
         self._engine_id = str(self.parallel_config.data_parallel_rank)
         self.lamps: Runtime = activate(settings, engine, self._engine_id)
@@ -84,12 +88,19 @@ class LampsMixin(_Base):
         if self.lamps_swap is not None:
             workers = self.parallel_config.world_size
             self.lamps_swap.attach(self.lamps.calls, self.lamps.transferred, facts.token_bytes, workers)
-        self.waiting = RankedQueue(self.lamps)
+        self.waiting = self._queue()
+        self._victim = VictimMark(self)
         self._allocation = internals.Allocation(self, self._make_room)
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
         self._updated_at = 0.0
         self._refused_at = 0  # the last step in which memory was short
         self._scheduled_tokens = 0
+
+    def _queue(self) -> RankedQueue:
+        """An empty queue as the policy needs it."""
+        if self.lamps.admission.needed:
+            return GatedQueue(self.lamps, lambda: internals.all_seated(self))
+        return RankedQueue(self.lamps)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -122,6 +133,7 @@ class LampsMixin(_Base):
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self._refused_at = self.lamps.step
+        self._victim.clear()
         self.lamps.preempted(request.request_id, request.num_tokens)
         super()._preempt_request(request, *args, **kwargs)
 
@@ -152,9 +164,11 @@ class LampsMixin(_Base):
         if self.lamps_swap is not None:
             self.lamps_swap.report()
         self.lamps.begin_step()
+        if self.lamps.admission.needed != self.waiting.gated:  # another policy is in force
+            self.waiting = self._queue().instead_of(self.waiting)
         self.waiting.new_step()
-        # Only pins can make room, and none comes to be while vLLM schedules.
-        self._allocation.watch(bool(self.lamps.calls.ledger))
+        # Only pins can make room, and none comes to be while vLLM schedules; and somebody may have to be preempted.
+        self._allocation.watch(bool(self.lamps.calls.ledger) or self.lamps.victims.needed)
         began = self.lamps.engine.clock()
         output = super().schedule(*args, **kwargs)
         self._scheduled_tokens = output.total_num_scheduled_tokens
@@ -220,7 +234,16 @@ class LampsMixin(_Base):
             waiting=len(self.waiting) + len(self.kv_holding_waiting),
             running_tokens=sum(contexts),
             free_tokens=internals.free_blocks(self) * self.block_size,
+            query_tokens=self._scheduled_tokens,
         )
+
+    def _running(self) -> list[Running]:
+        """What runs, in vLLM's order; behind it what will, as soon as its KV is loaded."""
+        return [
+            Running(request.request_id, request.num_tokens)
+            for request in (*self.running, *self.kv_holding_waiting)
+            if request.status in (RequestStatus.RUNNING, RequestStatus.WAITING_FOR_REMOTE_KVS)
+        ]
 
     # --- memory --------------------------------------------------------------------------------
 
@@ -229,6 +252,8 @@ class LampsMixin(_Base):
         made = self._pins_yield(request, new_tokens, computed)
         if not made:
             self._refused_at = self.lamps.step
+            if request.status is RequestStatus.RUNNING:
+                self._victim.choose(self.lamps.victim)
         return made
 
     def _pins_yield(self, request: Request, new_tokens: int, computed: Any) -> bool:

@@ -133,11 +133,8 @@ def test_declared_hints_are_checked_like_the_others() -> None:
 # --- statements that are carried out, or refused
 
 STATEMENTS = {
-    "victim": "victim highest request.arrival",
-    "admit": "admit when engine.running < 3",
-    "class": "class rest { weight: 1 }",
-    "limit running": "limit running <= 3",
-    "limit pinned ... by": "limit pinned <= 80% by highest call.elapsed",
+    "limit running ... by": "limit running <= 3 by highest call.elapsed",
+    "limit rest.running ... by": "class rest { weight: 1 }\nlimit rest.running <= 3 by highest call.elapsed",
 }
 
 
@@ -150,10 +147,11 @@ def test_what_would_be_ignored_is_refused(tmp_path: Path, words: str) -> None:
 
 
 def test_several_are_named_in_one_sentence() -> None:
-    loaded = load_text(f"{HEAD}{STATEMENTS['admit']}\n{STATEMENTS['victim']}\nlimit pinned <= 50%\nyield call.elapsed")
+    both = "\n".join(STATEMENTS.values())
+    loaded = load_text(f"{HEAD}{both}\nlimit pinned <= 50%\nyield call.elapsed")
     assert loaded.policy is not None
     sentence = not_carried_out(compile_policy(loaded.policy, loaded.source))
-    assert sentence.startswith("`victim` and `admit` are understood")
+    assert sentence.startswith("`limit running ... by` and `limit rest.running ... by` are understood")
     assert {"yield", "limit pinned"} <= CARRIED_OUT
 
 

@@ -10,7 +10,8 @@ import pytest
 from engine_adapter.control.naming import means
 from engine_adapter.runtime import state as states
 from engine_adapter.runtime.core import Runtime
-from engine_adapter.runtime.state import Holding, state
+from engine_adapter.runtime.held import Holding
+from engine_adapter.runtime.state import state
 from policies import shipped
 from policy_dsl.explain import explain
 from policy_dsl.loading import load, load_text

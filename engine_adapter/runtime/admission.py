@@ -1,0 +1,180 @@
+"""Whether a waiting request may start now: the policy's gate, and its limits on what runs.
+
+Asked in final order, for each request that the engine would take next, with what this step has admitted counted. What
+keeps a gate from starving anybody (LANGUAGE.md, S5):
+
+- an engine with nothing running admits the first in order, whatever `admit` says;
+- a promoted request that is refused reserves: until it starts nothing behind it is admitted, promoted or not, so that
+  what it needs comes free, and pins yield to it once that lets it in;
+- a limit on what runs counts requests, all alike: who is first in order is first in below it. So it doesn't reserve,
+  and is never less than one request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from time import perf_counter
+
+from engine_adapter.runtime import totals
+from engine_adapter.runtime.asking import Asking, Snapshot
+from engine_adapter.runtime.engine import EngineLoad, occupancy
+from engine_adapter.runtime.turn import Turn
+from policy_dsl.classes import RESERVE
+
+GATE = "gate"
+_ELSEWHERE = "engine.reserved_elsewhere"
+
+
+class Admission:
+    """The gate of one policy. *refused*: what kept each waiting request out when it was last asked about, by id.
+
+    *reserved_for*: the promoted request that is refused and keeps all behind it out; "" without one.
+    """
+
+    def __init__(self, asking: Asking) -> None:
+        policy = asking.policy
+        self._asking = asking
+        self._gated = policy.states("admit")
+        self._limits = tuple(name for name in policy.scalar.limits if name.rpartition(".")[2] == "running")
+        self._reserves = {
+            name: float(has[RESERVE]) for name, has in policy.classes.items() if has.get(RESERVE)
+        }  # fmt: skip
+        self._read = asking.reader(policy.admit_keys)
+        self._sums_seated = totals.SEATED in policy.engine_keys
+        self._sums_classes = _ELSEWHERE in policy.engine_keys and bool(self._reserves)
+        self._asked = 0  # in this step
+        self._load: EngineLoad | None = None  # as of the last admission; None: to be asked
+        self._snapshot: Snapshot = {}
+        self._running_of: Mapping[str, int] = {}
+        self._held_of: Mapping[str, int] = {}
+        self.refused: dict[str, str] = {}
+        self.reserved_for = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether the policy states anything to ask about."""
+        return self._gated or bool(self._limits)
+
+    @property
+    def gated(self) -> int:
+        """How many waiting requests `admit` refuses, as far as it was asked."""
+        return sum(word == GATE for word in self.refused.values())
+
+    def new_step(self) -> None:
+        """A step begins: who was refused is asked again."""
+        self._asked = 0
+        self._load = None
+        self.reserved_for = ""
+
+    def moved(self) -> None:
+        """The engine has taken a request, or given one back: the next is judged by what is then."""
+        self._load = None
+
+    def forget(self, request_id: str) -> None:
+        """The request waits no longer."""
+        self.refused.pop(request_id, None)
+
+    def ask(self, request_id: str, promoted: bool) -> bool:
+        """Whether the next in order may start; what keeps it is in `refused`."""
+        turn = self._asking.turns[request_id]
+        first, self._asked = not self._asked, self._asked + 1
+        word = f"reserved for {self.reserved_for}" if self.reserved_for else self._over_limit(turn)
+        if not word and self._gated and not self._passes(turn):
+            if first and not self._now().running:
+                self._asking.deciding.count("admit.overruled")
+            elif not (promoted and self._pins_make_way(turn)):
+                word = GATE
+        if not word:
+            self.refused.pop(request_id, None)
+            return True
+        if word == GATE and promoted:
+            self.reserved_for = request_id
+        self.refused[request_id] = word
+        return False
+
+    # --- the rules -------------------------------------------------------------------------------
+
+    def _over_limit(self, turn: Turn) -> str:
+        """The limit on running requests that *turn* would break; "" where none."""
+        for name in self._limits:
+            of_class = name.rpartition(".")[0]
+            if of_class and of_class != turn.session.class_name:
+                continue
+            load = self._now()
+            running = self._running_of.get(of_class, 0) if of_class else load.running
+            if running + 1 > max(self._bound(name), 1.0):
+                return f"limit {name}"
+        return ""
+
+    def _bound(self, name: str) -> float:
+        deciding = self._asking.deciding
+        deciding.guard.asked(f"limit {name}")
+        try:
+            bound = self._asking.policy.scalar.limit(name, self._snapshot)
+        except Exception:
+            deciding.fault(f"limit {name}")
+            return math.inf
+        return math.inf if bound is None else bound
+
+    def _passes(self, turn: Turn, pins_gone_tokens: int = 0) -> bool:
+        """Ask `admit`, as if pins of so many tokens had been given back. A failing rule lets in; counted."""
+        self._now()
+        engine = dict(self._snapshot)
+        if self._sums_classes:
+            total = self._asking.engine.facts.kv_total_tokens
+            engine[_ELSEWHERE] = totals.reserved_elsewhere(
+                turn.session.class_name, self._reserves, self._held_of, total
+            )
+        if pins_gone_tokens:
+            _without_pins(engine, pins_gone_tokens)
+        deciding, began = self._asking.deciding, perf_counter()
+        try:
+            return self._asking.policy.scalar.admit(self._read(turn), engine)
+        except Exception:
+            deciding.fault("admit")
+            return True
+        finally:
+            deciding.asked("admit", began)
+
+    def _pins_make_way(self, turn: Turn) -> bool:
+        """Let pins yield to a promoted request that the gate refuses, if that is what keeps it out."""
+        calls = self._asking.calls
+        own = turn.session.key
+        others = [pin for pin in calls.keeping.yield_order(spare=own) if pin.session != own] if calls.ledger else []
+        if not others or not self._passes(turn, sum(pin.tokens for pin in others)):
+            return False
+        for pin in others:
+            calls.keeping.drop(pin.session, "yielded_promoted")
+            self.moved()
+            if self._passes(turn):
+                return True
+        return False
+
+    # --- the engine now --------------------------------------------------------------------------
+
+    def _now(self) -> EngineLoad:
+        """The engine's load, and with it everything that an admission changes."""
+        if self._load is not None:
+            return self._load
+        asking = self._asking
+        pinned = asking.calls.ledger.tokens
+        self._load = load = asking.engine.load()
+        engine: dict[str, float | bool] = {**asking.snapshot(), **occupancy(load, pinned)}
+        each = bool(self._limits) or self._sums_seated or self._sums_classes
+        running = asking.engine.running() if each else ()
+        if self._sums_seated:
+            engine[totals.SEATED] = totals.seated_tokens(running, asking.turns, pinned)
+        if self._limits:
+            self._running_of = totals.running_by_class(running, asking.turns)
+        if self._sums_classes:
+            self._held_of = totals.tokens_by_class(running, asking.turns, asking.calls.ledger)
+        self._snapshot = engine
+        return load
+
+
+def _without_pins(engine: dict[str, float | bool], tokens: int) -> None:
+    """As if pins of so many tokens had been given back."""
+    for key in ("engine.held_tokens", "engine.live_tokens", totals.SEATED, "engine.pinned_tokens"):
+        engine[key] -= tokens
+    engine["engine.kv_free"] += tokens

@@ -1,0 +1,55 @@
+"""Sums over what runs and what is held: the engine's signals that need a look at every running request.
+
+They are read by few policies, so they are summed up only where one does, and where somebody wants to see them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from engine_adapter.runtime.engine import Running
+from engine_adapter.runtime.ledger import Pin
+from engine_adapter.runtime.turn import Turn
+
+SEATED = "engine.seated_tokens"
+
+
+def seated_tokens(running: Iterable[Running], turns: Mapping[str, Turn], pinned_tokens: int) -> float:
+    """KV tokens of seated sessions; a running request counts with the output that was expected when it began."""
+    total = float(pinned_tokens)
+    for request in running:
+        turn = turns.get(request.id)
+        total += request.context_tokens if turn is None else max(request.context_tokens, _planned(turn))
+    return total
+
+
+def _planned(turn: Turn) -> float:
+    if turn.planned_tokens is None:
+        turn.planned_tokens = turn.context_tokens + turn.forecast.output.mean
+    return turn.planned_tokens
+
+
+def running_by_class(running: Iterable[Running], turns: Mapping[str, Turn]) -> Counter[str]:
+    """Running requests, by the class of their session."""
+    return Counter(turns[request.id].session.class_name for request in running if request.id in turns)
+
+
+def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> Counter[str]:
+    """KV tokens of running requests and of pins, by the class of their session."""
+    found: Counter[str] = Counter()
+    for request in running:
+        if request.id in turns:
+            found[turns[request.id].session.class_name] += request.context_tokens
+    for pin in pins:
+        found[pin.class_name] += pin.tokens
+    return found
+
+
+def reserved_elsewhere(
+    own: str, reserves: Mapping[str, float], held_tokens: Mapping[str, int], total_tokens: int
+) -> float:
+    """The share of the memory that classes other than *own* reserve and don't use. *reserves*: shares, by class."""
+    return sum(
+        max(share - held_tokens.get(name, 0) / total_tokens, 0.0) for name, share in reserves.items() if name != own
+    )
