@@ -145,8 +145,8 @@ class Top(App[int]):
         self.base.query_one(TooSmall).fit_into(event.size.width, event.size.height, (LEAST_WIDTH, LEAST_HEIGHT))
 
     def _tick(self) -> None:
-        if self.screen_stack:  # none while it closes
-            self.base.query_one(Head).redraw()
+        for head in self.base.query(Head) if self.screen_stack else ():  # none while it closes
+            head.redraw()
 
     def watch_theme(self, theme: str) -> None:
         if self.is_running:
