@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# A file has at most 500 rows of a kind, about a megabyte: so many say what happened, and never fill a disk.
+# Each has at most 500 rows of a kind (`state`): so many say what happened, and never fill a disk.
 KEPT = 8
 _PREFIX = "ejected-"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lamps")
 
-# Reading a row and ranking it takes 10 us (benchmarks/guard.py): one sample delays one step by about a millisecond.
+# A sample of 128 of 1,000 takes 1.1 ms (benchmarks/guard.py), by which one step is delayed.
 EVERY_S = 1.0
 ROWS = 128
 FIRST = 8
