@@ -8,7 +8,7 @@ POLICY ?= lamps
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest soak fmt docs demo bench clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs demo bench reproduce clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -59,6 +59,10 @@ docs: $(VENV)/.dev ## write the made parts of docs/: the reference, the output o
 
 demo: setup ## record anew what `lamps top --demo` plays, in virtual time (two minutes)
 	@$(BIN)/python -m engine_adapter.virtual.film tui/demo.jsonl.xz
+
+reproduce: $(VENV)/.dev ## the paper's comparison in virtual time and docs/reproduction.md; goes on where it was cut off
+	@$(BIN)/python -m benchmarks.reproduction.run
+	@$(BIN)/python docs/generate.py
 
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)
 	@$(BIN)/python benchmarks/cli.py

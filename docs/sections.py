@@ -236,3 +236,23 @@ def metrics() -> str:
     )
     rows = ((f"`{m.name}`", m.kind, ", ".join(("engine", *m.labels)), m.help) for m in METRICS)
     return table(("metric", "kind", "labels", "meaning"), (up, *rows, sent))
+
+
+# --- the reproduction ------------------------------------------------------------------------------
+
+
+def reproduction(what: str) -> str:
+    """Tables of docs/reproduction.md, from benchmarks/results/reproduction.jsonl."""
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ stands beside us and is not installed
+    from benchmarks.reproduction import tables
+
+    match what:
+        case "systems":
+            return tables.systems()
+        case "claims":
+            return tables.claims()
+        case _:
+            return tables.made(what)

@@ -132,7 +132,7 @@ class Predictor:
             else Dist.point(hints.call_response_tokens),
             output=output,
             output_after=after,
-            left=self._left(session, hints, chance, output.mean, after.mean),
+            left=self._left(session, hints, chance, after.mean),
         )
 
     def call(self, session: Session, hints: Hints, tools: tuple[str, ...]) -> CallForecast:
@@ -153,10 +153,7 @@ class Predictor:
     @staticmethod
     def remaining(forecast: Forecast, generated_tokens: int) -> Forecast:
         """The forecast of a turn that has generated so much already."""
-        output, left = forecast.output.remaining(float(generated_tokens)), forecast.left
-        return replace(
-            forecast, output=output, left=replace(left, output=max(left.output - generated_tokens, output.mean))
-        )
+        return replace(forecast, output=forecast.output.remaining(float(generated_tokens)))
 
     # --- learning --------------------------------------------------------------------------------
 
@@ -272,13 +269,13 @@ class Predictor:
         known = session.output.n > 0 or self._output[classes[1]].n > 0
         return Dist.from_moments(estimate.mean, estimate.mean_log, estimate.var_log, known)
 
-    def _left(self, session: Session, hints: Hints, chance: float, output: float, after: float) -> Left:
-        """What the client says, else what was learned; before that, what this turn and the next are expected to be."""
+    def _left(self, session: Session, hints: Hints, chance: float, after: float) -> Left:
+        """What the client says, else what was learned; before that, what the next turn is expected to be."""
         learned = self._runs.left(_run_classes(session))
         duration_s = DEFAULT_DURATION_S if hints.call_duration_s is None else hints.call_duration_s
-        found = learned or Left(output + chance * after, chance, chance * duration_s)
+        found = learned or Left(chance * after, chance, chance * duration_s)
         if hints.output_after_tokens is not None:
-            found = replace(found, output=output + hints.output_after_tokens)
+            found = replace(found, output=hints.output_after_tokens)
         if hints.calls_left is not None:
             found = replace(found, calls=hints.calls_left)
         if hints.call_time_left_s is not None:

@@ -21,7 +21,8 @@ _LEAST = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a session has still to do. *output*: tokens, this turn's included. *call_time_s*: of all its calls."""
+    """What a session has still to do after this turn. *output*: tokens; *calls*, this turn's included, with the time
+    they take."""
 
     output: float
     calls: float
@@ -53,11 +54,11 @@ class Runs:
         """A run has ended."""
         output = calls = time_s = 0.0
         for step in reversed(run[-MOST_TURNS:]):
-            output += step.output
             calls += step.call_time_s > 0
             time_s += step.call_time_s
             for table, value in ((self.output, output), (self.calls, calls), (self.call_time, time_s)):
                 table.learn(step.classes, value, _LEAST)
+            output += step.output
 
 
 def classes_of(tenant: str, last_tool: str, opening: int, turns: int) -> tuple[Key, ...]:

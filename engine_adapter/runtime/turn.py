@@ -186,7 +186,7 @@ SIGNALS: dict[str, Reader] = {
     "call.response": lambda t, now, step: t.call.response if t.call is not None else t.forecast.response,
     "call.count": lambda t, now, step: float(t.call.count if t.call is not None else t.forecast.count),
     "request.fcfs_wait": lambda t, now, step: t.fcfs_wait_s,
-    "session.output_left": lambda t, now, step: t.forecast.left.output,
+    "session.output_left": lambda t, now, step: t.forecast.output.mean + t.forecast.left.output,
     "session.calls_left": lambda t, now, step: t.forecast.left.calls,
     "session.call_time_left": lambda t, now, step: t.forecast.left.call_time_s,
     "predict.output": lambda t, now, step: t.forecast.output,
