@@ -73,7 +73,7 @@ class _Batch:
     def _catch_up(self, row: _Row, steps: int) -> None:
         behind = steps - row.steps
         if behind:  # never over the end of a block: there `slots` has been
-            row.request.append_output_token_ids([self._token] * behind)
+            internals.append(self._scheduler, row.request, [self._token] * behind)
             row.request.num_computed_tokens += behind
             row.steps = steps
 

@@ -1,7 +1,7 @@
 """What a virtual engine leaves out of vLLM's step because its outcome is known: half its time, none of its decisions.
 
-A running request that gains one token in the middle of a block needs no block and completes none: allocation returns
-the empty answer it would have come to. None here stops at a token or a text, or has more to hash of a block than its
+A running request that gains one token in the middle of a block needs no block: allocation returns the empty answer it
+would have come to. None here stops at a token or a text, or has more to hash of a block than its
 tokens. And the part of a step's output that only a model runner reads is not put together.
 tests/virtual/test_shortcuts.py runs the same load with and without them and wants the same bytes.
 """
@@ -17,21 +17,30 @@ from vllm.v1.core.sched.output import CachedRequestData
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
+from engine_adapter.vllm import internals
+
 Hasher = Callable[[Request], list[Any]]
 
 
 def skip_idle_allocations(scheduler: Scheduler) -> None:
-    """Answer the allocations that can't change anything."""
+    """Answer the allocations that need no block, and only let a block that is full enter the prefix cache."""
     manager, size = scheduler.kv_cache_manager, scheduler.block_size
     # The second token of a block needs nothing any more; in asynchronous scheduling the block before may still wait for
     # its last tokens to come back and enter the prefix cache.
     settled = 4 if isinstance(scheduler, AsyncScheduler) else 2
     allocate, nothing, running = manager.allocate_slots, manager.empty_kv_cache_blocks, RequestStatus.RUNNING
+    begins = 1 % size
 
     def allocate_if_needed(request: Request, num_new_tokens: int, *args: Any, **kwargs: Any) -> Any:
-        if num_new_tokens == 1 and (request.num_computed_tokens + 1) % size >= settled and request.status is running:
-            return nothing
-        return allocate(request, num_new_tokens, *args, **kwargs)
+        if num_new_tokens != 1 or request.status is not running:
+            return allocate(request, num_new_tokens, *args, **kwargs)
+        tokens = request.num_computed_tokens + 1
+        place = tokens % size
+        if place == begins:
+            return allocate(request, num_new_tokens, *args, **kwargs)
+        if place < settled:
+            manager.cache_blocks(request, min(tokens, request.num_tokens))
+        return nothing
 
     manager.allocate_slots = allocate_if_needed
 
@@ -63,7 +72,7 @@ def skip_stop_checks(scheduler: Scheduler) -> None:
     longest = scheduler.max_model_len
 
     def appended(request: Request, new_token_ids: list[int], is_stale: bool = False) -> tuple[list[int], bool]:
-        request.append_output_token_ids(new_token_ids)
+        internals.append(scheduler, request, new_token_ids)
         if request.num_output_tokens < request.max_tokens and request.num_tokens < longest:
             return new_token_ids, False
         request.status = RequestStatus.FINISHED_LENGTH_CAPPED

@@ -172,12 +172,20 @@ def begin_decode(request: Request) -> None:
     request.num_in_flight_tokens += 1
 
 
+def append(scheduler: Scheduler, request: Request, tokens: list[int]) -> None:
+    """`request.append_output_token_ids`, for tokens that complete a block with the last of them or not at all."""
+    request._output_token_ids.extend(tokens)
+    request._all_token_ids.extend(tokens)
+    if len(request._all_token_ids) % scheduler.hash_block_size == 0:
+        request.update_block_hashes()
+
+
 def decoded(scheduler: Scheduler, request: Request, count: int, tokens: list[int]) -> None:
     """What `update_from_output` leaves in a running request for which *count* tokens were computed, and *tokens*
     (one or none) sampled, if it goes on. Of a synchronous scheduler."""
     request.num_in_flight_tokens -= count
     if tokens:
-        request.append_output_token_ids(tokens)
+        append(scheduler, request, tokens)
 
 
 def decoded_ahead(scheduler: Scheduler, request: Request, count: int, tokens: list[int]) -> None:
