@@ -22,8 +22,8 @@ ASKINGS = 32
 # The budget of a policy that states none: what a step may spend on decisions (DESIGN.md), at so many waiting requests.
 BUDGET_S, BUDGET_REQUESTS = 200e-6, 4096.0
 # A rule overruns at so many times its budget: budgets are for an idle machine. On two cores with fifteen busy processes
-# a ranking of 1,000 takes 91 us in the median and 40 ms at the 99 % quantile (benchmarks/guard.py): no factor tells such
-# a pause from a slow rule, only how often it happens.
+# a ranking of 1,000 takes 91 us in the median and 40 ms at the 99 % quantile (benchmarks/guard.py): no factor tells
+# such a pause from a slow rule, only how often it happens.
 SLACK = 10.0
 
 _CARRIED_OUT = frozenset({Handling.PRESERVE, Handling.SWAP, Handling.DISCARD})
