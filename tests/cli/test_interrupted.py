@@ -33,6 +33,8 @@ class Running:
             stderr=end,
             env=os.environ | {"LAMPS_CACHE": str(folder)},
             start_new_session=True,
+            # What runs in the background of a shell ignores Ctrl-C, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(end)
 
