@@ -34,7 +34,7 @@ class Running:
             env=os.environ | {"LAMPS_CACHE": str(folder)},
             start_new_session=True,
             # What runs in the background of a shell ignores Ctrl-C, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 one thread
         )
         os.close(end)
 
