@@ -46,8 +46,9 @@ imports: $(VENV)/.dev ## who may import whom
 pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word")
 	@$(BIN)/pytest $(ARGS)
 
-soak: $(VENV)/.dev ## the random tests of the language at length: 7,000 policies in all readings, 20,000 mutated ones
-	@LAMPS_SOAK=1 $(BIN)/pytest --timeout 0 tests/policy_dsl/test_agreement.py tests/policy_dsl/test_bad_input.py
+soak: $(VENV)/.dev ## the long tests: 7,000 random policies in all readings, 20,000 mutated ones, servers that swap and are replayed
+	@LAMPS_SOAK=1 $(BIN)/pytest --timeout 0 tests/policy_dsl/test_agreement.py tests/policy_dsl/test_bad_input.py \
+	  tests/engine/test_parity_server.py tests/swap/test_swap_server.py
 
 fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)

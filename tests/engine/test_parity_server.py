@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from openai import BadRequestError
 from engine_adapter.virtual.replay import replay
 from tests.engine.server import WEATHER, Server, serving
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not os.environ.get("LAMPS_SOAK"), reason="starts servers of its own, for minutes: make soak"),
+]
 # 20 blocks of 32 tokens for requests of up to 512: memory runs short.
 FLAGS = ("--policy", "lamps", "--store", "none", "--model", "random", "--max-model-len", "512")
 SHORT = ("--num-gpu-blocks-override", "20", "--max-num-seqs", "6")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ import pytest
 from tests.engine.server import Server, serving, until
 
 # Three servers start one after another, half a minute each on an idle machine.
-pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not os.environ.get("LAMPS_SOAK"), reason="starts servers of its own, for minutes: make soak"),
+]
 
 BLOCK = 32
 # 40 blocks of 32 tokens: one request of the longest kind leaves seven.
