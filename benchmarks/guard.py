@@ -1,4 +1,4 @@
-"""What guard, reload and shadow cost the engine's thread: python benchmarks/guard.py [WAITING]
+"""What guard, reload and shadow cost the engine's thread: python -m benchmarks.guard [WAITING]
 
 A healthy ranking's own cost of being watched, the slowest percent of rankings against their median, and the time that
 an engine stands still for a reload (compiling, the trial, the swap of tables) and for one sample of a shadow.

@@ -107,11 +107,6 @@ class CompiledPolicy:
         """The file as it was given; lines of verdicts refer to it."""
         return self._source.text
 
-    def line_of(self, rule: str) -> int:
-        """Where the file states *rule* ("rank", "on call"); 0 where it doesn't, or another file does."""
-        span = self._policy.stated.get(rule)
-        return span.line if span is not None and span.source.path == self.path else 0
-
     def with_params(self, params: Mapping[str, float]) -> CompiledPolicy:
         """The same policy with *params* changed, the others as they are now. Raises `ParamError`."""
         return compile_policy(self._policy, self._source, {**self.params, **params}, self._texts)

@@ -1,6 +1,6 @@
 """What stands out in a moment, each with a code: a sentence that says what, and one that says what to do.
 
-Pure functions of what is on the screen; `docs/monitor.md` lists the codes.
+Pure functions of what is on the screen.
 """
 
 from __future__ import annotations

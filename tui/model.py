@@ -136,9 +136,6 @@ class Model:
         decisions = tuple(self._decisions.get(name, ()))
         return Moment(engines, chosen, trouble, self._hint, points, decisions, self._peaks.get(name, Peaks()))
 
-    def points_of(self, name: str) -> Sequence[Point]:
-        return tuple(self._points.get(name, ()))
-
     def _add_decisions(self, view: EngineView) -> None:
         kept = self._decisions.setdefault(view.name, deque(maxlen=KEPT_DECISIONS))
         told = kept[-1].number if kept else 0

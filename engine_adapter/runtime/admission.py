@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from engine_adapter.runtime import totals
-from engine_adapter.runtime.asking import Asking, Snapshot
+from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.engine import EngineLoad, occupancy
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.classes import RESERVE
@@ -45,7 +45,7 @@ class Admission:
         self._sums_classes = _ELSEWHERE in policy.engine_keys and bool(self._reserves)
         self._asked = 0  # in this step
         self._load: EngineLoad | None = None  # as of the last admission; None: to be asked
-        self._snapshot: Snapshot = {}
+        self._snapshot: dict[str, float | bool] = {}
         self._running_of: Mapping[str, int] = {}
         self._held_of: Mapping[str, int] = {}
         self.refused: dict[str, str] = {}
@@ -120,14 +120,15 @@ class Admission:
     def _passes(self, turn: Turn, pins_gone_tokens: int = 0) -> bool:
         """Ask `admit`, as if pins of so many tokens had been given back. A failing rule lets in; counted."""
         self._now()
-        engine = dict(self._snapshot)
+        engine = self._snapshot
         if self._sums_classes:
+            engine = dict(engine)
             total = self._asking.engine.facts.kv_total_tokens
             engine[_ELSEWHERE] = totals.reserved_elsewhere(
                 turn.session.class_name, self._reserves, self._held_of, total
             )
         if pins_gone_tokens:
-            _without_pins(engine, pins_gone_tokens)
+            engine = _without_pins(engine, pins_gone_tokens)
         deciding, began = self._asking.deciding, perf_counter()
         try:
             return self._asking.policy.scalar.admit(self._read(turn), engine)
@@ -173,8 +174,11 @@ class Admission:
         return load
 
 
-def _without_pins(engine: dict[str, float | bool], tokens: int) -> None:
+def _without_pins(engine: Mapping[str, float | bool], tokens: int) -> dict[str, float | bool]:
     """As if pins of so many tokens had been given back."""
-    for key in ("engine.held_tokens", "engine.live_tokens", totals.SEATED, "engine.pinned_tokens"):
-        engine[key] -= tokens
-    engine["engine.kv_free"] += tokens
+    held = ("engine.held_tokens", "engine.live_tokens", totals.SEATED, "engine.pinned_tokens")
+    return {
+        **engine,
+        **{key: engine[key] - tokens for key in held},
+        "engine.kv_free": engine["engine.kv_free"] + tokens,
+    }

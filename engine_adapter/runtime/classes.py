@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from engine_adapter.runtime.turn import Turn, reader_of
 from policy_dsl.compiled import CompiledPolicy
@@ -36,3 +37,16 @@ class Classes:
             session.class_name = session.class_name if session.class_name in self._names else ""
             session.attributes = self._scalar.attributes(session.class_name)
             self.assign(turn, now)
+
+
+@contextmanager
+def as_classed_by(policy: CompiledPolicy, turns: Sequence[Turn], now: float) -> Iterator[None]:
+    """For the block the sessions of *turns* are in the classes that *policy* would give them."""
+    sessions = {turn.session.key: turn.session for turn in turns}.values()
+    before = [(session, session.class_name, session.attributes) for session in sessions]
+    try:
+        Classes(policy, lambda rule: None).adopt(turns, now)
+        yield
+    finally:
+        for session, name, attributes in before:
+            session.class_name, session.attributes = name, attributes

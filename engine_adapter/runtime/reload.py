@@ -15,6 +15,7 @@ from typing import Any
 
 from engine_adapter.runtime import shadow as shadows
 from engine_adapter.runtime.activation import compiled
+from engine_adapter.runtime.classes import as_classed_by
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.guard import Guard
@@ -144,43 +145,32 @@ def described(policy: CompiledPolicy) -> dict[str, Any]:
 
 def tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
     """What *policy* would do now. Changes nothing. `Refused` when one of its rules raises."""
+    waiting = runtime.waiting()
+    present = [*waiting, *(paused.turn for paused in runtime.calls.paused.values())]
+    first = runtime.first(min(COMPARED, len(waiting)))
+    judged = [turn for turn in present[len(waiting) :] if turn.call is not None][:COMPARED]
+    before = [runtime.deciding.asked_now(turn) for turn in judged]
+    now, engine = runtime.engine.clock(), runtime.engine_now()
     try:
-        return _tried(runtime, policy)
+        with as_classed_by(policy, present, now):
+            table = tabled(policy, waiting, now, runtime.step)
+            began = perf_counter()
+            order = table.first(len(waiting), engine, now, runtime.step)
+            rank_s = perf_counter() - began
+            new = asking(runtime, policy)
+            after = [new.answer_now(turn) for turn in judged]
     except Exception as problem:
         raise Refused(f"tried on what waits now, a rule raised {type(problem).__name__}: {problem}") from problem
-
-
-def _tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
-    now, engine = runtime.engine.clock(), runtime.engine_now()
-    ids = list(runtime.table.ids)
-    table = tabled(policy, runtime.waiting(), now, runtime.step)
-    began = perf_counter()
-    order = table.first(len(ids), engine, now, runtime.step)
-    rank_s = perf_counter() - began
-    compared = min(COMPARED, len(ids))
-    first = runtime.first(compared)
-    differing, asked = _judged(runtime, policy)
     return Trial(
-        waiting=len(ids),
-        compared=compared,
+        waiting=len(waiting),
+        compared=len(first),
         moved=sum(a != b for a, b in zip(first, order, strict=False)),
         nans=table.nan_rows,
         rank_s=rank_s,
-        asked=asked,
-        differing=differing,
+        asked=len(judged),
+        differing=sum(a is None or a.holds[0][0] is not b.holds[0][0] for a, b in zip(before, after, strict=True)),
         first=order[:8],
     )
-
-
-def _judged(runtime: Runtime, policy: CompiledPolicy) -> tuple[int, int]:
-    """Of the paused sessions that are asked about: those that are handled otherwise, and all."""
-    paused = [p.turn for p in runtime.calls.paused.values() if p.turn.call is not None][:COMPARED]
-    new = asking(runtime, policy)
-    differing = 0
-    for turn in paused:
-        before, after = runtime.deciding.asked_now(turn), new.answer_now(turn)
-        differing += before is None or before.holds[0][0] is not after.holds[0][0]
-    return differing, len(paused)
 
 
 def asking(runtime: Runtime, policy: CompiledPolicy) -> Deciding:

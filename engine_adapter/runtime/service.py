@@ -25,6 +25,8 @@ class Service:
         self._is_held = is_held
         self._tenants = Tenants()
         self._waits: Moments = NOTHING
+        self.seats_changed = 0
+        """How often a session has taken or lost its seat."""
 
     @property
     def queue_time_s(self) -> float:
@@ -79,10 +81,11 @@ class Service:
 
     def seat(self, session: Session, now: float) -> None:
         """See whether the session has its seat still, or has one now."""
-        if not session.running and not self._is_held(session.key):
-            session.seated_since = None
-        elif session.seated_since is None:
-            session.seated_since = now
+        seated = session.running > 0 or self._is_held(session.key)
+        if seated is (session.seated_since is not None):
+            return
+        session.seated_since = now if seated else None
+        self.seats_changed += 1
 
     def charge_output(self, turn: Turn) -> None:
         """Charge the turn's tenant for what it has generated since it was charged last."""

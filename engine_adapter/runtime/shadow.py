@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine_adapter.runtime.classes import as_classed_by
 from engine_adapter.runtime.deciding import Deciding, Possible
 from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.rows import tabled
@@ -108,8 +109,10 @@ class Shadow:
         sample = order[:FIRST] + order[FIRST :: max(len(order) // (ROWS - FIRST), 1)][: ROWS - FIRST]
         self._guard.asked("rank")
         try:
-            table = tabled(self.policy, [runtime.turns[name] for name in sample], now, runtime.step)
-            mine = table.first(FIRST, runtime.engine_now(), now, runtime.step)
+            turns = [runtime.turns[name] for name in sample]
+            with as_classed_by(self.policy, turns, now):
+                table = tabled(self.policy, turns, now, runtime.step)
+                mine = table.first(FIRST, runtime.engine_now(), now, runtime.step)
         except Exception as problem:
             self._guard.failed("rank", f"raised {type(problem).__name__}: {problem}")
             return
@@ -128,7 +131,8 @@ class Shadow:
         can = Possible(facts.can_preserve and not turn.call.held_by, facts.can_swap)
         self._guard.asked("on call")
         try:
-            mine = self._deciding.answer_now(turn, can).holds[0][0]
+            with as_classed_by(self.policy, [turn], now):
+                mine = self._deciding.answer_now(turn, can).holds[0][0]
         except Exception as problem:
             self._guard.failed("on call", f"raised {type(problem).__name__}: {problem}")
             return

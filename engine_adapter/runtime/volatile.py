@@ -34,12 +34,16 @@ class Volatile:
     def __init__(self, asking: Asking, given: Service, keys: Iterable[str]) -> None:
         self._asking, self._service = asking, given
         self._keys = sorted(KEYS.intersection(keys))
+        self._seats = -1  # as of the last time that they were written
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
     def rewrite(self, table: WaitingTable) -> None:
         """Bring the rows of *table* up to date: O(rows)."""
+        if self._keys == ["session.seated"] and self._seats == self._service.seats_changed:
+            return  # rows that came since were written as they are
+        self._seats = self._service.seats_changed
         turns, now, step = self._asking.turns, self._asking.engine.clock(), self._asking.deciding.step()
         rows = [turns[name] for name in table.ids]
         if "tenant.queued_before" in self._keys:

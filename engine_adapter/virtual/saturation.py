@@ -1,9 +1,10 @@
 """How many sessions a second an engine can serve: what loads are shares of.
 
-Saturation is the rate above which stock vLLM's queue grows as long as sessions arrive. It is searched: an engine that
-starts empty is given sessions at random times, and either serves a few thousand of their turns, or a queue builds up
-that is twice what it runs at once. That queue doesn't go away again: turns that wait lose their prefix cache meanwhile,
-so an engine that has fallen behind serves less than before (on augmented-single three quarters).
+It is searched: an engine that starts empty is given sessions at random times, and either serves a few thousand of
+their turns, or a queue builds up that is twice what it runs at once. That queue doesn't go away again: turns that wait
+lose their prefix cache meanwhile, so an engine that has fallen behind serves less than before (on augmented-single
+three quarters). So the border is blurred: in a longer run chance brings the queue about at a lower rate, on
+augmented-multi and gptj-6b-a100 at 0.9 of what is found here (benchmarks/saturation.py).
 
 Sessions of hours would outlast every run. So a run is a window on arrivals that have gone on for ever: sessions are in
 their midst when it opens and when it closes, and of each there are the turns in between.

@@ -97,6 +97,8 @@ class _Worker:
             yield self._died(process)
         except JobError as problem:
             yield problem
+        except BrokenPipeError:  # it was killed between two jobs
+            yield self._died(process)
         except (OSError, ValueError) as problem:
             yield JobError(f"its worker broke: {problem}")
             self.forget()

@@ -105,9 +105,10 @@ def simulate(
 ) -> None:
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
 
-    Load 1 is saturation: the sessions per second above which the queue of stock vLLM grows as long as they arrive. It
-    is searched by simulation once for each trace and profile, within a minute, and kept in the cache folder. A queue
-    takes time to build up: where --sessions isn't given, a run at a load has sessions for at least 6,000 turns.
+    Load 1 is saturation: the sessions per second at which a queue builds up in stock vLLM within some 4,000 turns. It
+    is searched by simulation once for each trace and profile, within a minute, and kept in the cache folder. In longer
+    runs a queue may build up below it, where turns that wait lose their prefix cache. Where --sessions isn't given, a
+    run at a load has sessions for at least 6,000 turns.
     Intervals are t-intervals at 95 % over seeds; ratios are to the first policy, seed by seed.
 
     \b

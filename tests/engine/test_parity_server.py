@@ -34,6 +34,7 @@ def session(server: Server, number: int) -> None:
         asked: dict[str, Any] = {"model": "random", "messages": messages, "max_tokens": 60, "temperature": 0.0}
         asked |= {**tools, "extra_body": {"session_id": f"agent-{number}", "ignore_eos": number % 3 != 0}}
         if number % 4 == 3 and turn:
+            asked["max_tokens"], asked["extra_body"]["ignore_eos"] = 250, True  # not over before its client is gone
             with client.chat.completions.create(**asked, stream=True) as stream:
                 next(iter(stream))
             return

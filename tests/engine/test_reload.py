@@ -103,6 +103,32 @@ def test_a_bad_policy_changes_nothing() -> None:
     assert status(engine)["policy"] == before
 
 
+CLASSES = """lamps 1
+policy classed "C."
+class vip when tenant.name == "v" { weight: 5 }
+class rest { weight: 1 }
+rank request.context / class.weight
+"""
+
+
+def test_a_trial_sees_the_classes_that_the_policy_would_give() -> None:
+    engine = engine_of(LampsScheduler, seats=1)
+    engine.add("runs", prompt(0, 20), 30)
+    engine.step()
+    engine.add("plain", prompt(1, 100), 3, lamps_tenant="x")
+    engine.add("vip", prompt(2, 200), 3, lamps_tenant="v")
+    assert tell(engine, "prepare", text=CLASSES)["trial"]["first"] == ["vip", "plain"]
+    assert {turn.session.class_name for turn in engine.scheduler.lamps.turns.values()} == {""}  # nothing is changed
+    reload(engine, CLASSES, shadow=True)
+    for _ in range(3):
+        engine.step()
+    shadow = status(engine)["shadow"]
+    assert shadow["rank"] == {"compared": 1, "differing": 1} and shadow["failures"] == 0
+    reload(engine, CLASSES)
+    engine.run()
+    assert engine.order == ["runs", "vip", "plain"]
+
+
 def test_params_are_set() -> None:
     engine = engine_of(LampsScheduler)
     reload(engine, 'lamps 1\npolicy p "P."\nparam patience = 5s in 1s..60s\nrank request.arrival + patience\n')

@@ -1,0 +1,99 @@
+"""Times what a step asks while many requests wait at a gate that refuses them all.
+
+`python -m benchmarks.gate` prints p50 and p99 of ranking and asking together, and the time of one asking, with so many
+requests waiting; it writes benchmarks/results/gate.json. The engine is made up and has free seats: nothing but
+decisions is timed, in CPU time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from engine_adapter.runtime.core import Runtime
+from engine_adapter.runtime.costs import CostModel
+from engine_adapter.runtime.engine import Engine, EngineFacts, EngineLoad, Running
+from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.requests import Arrival
+from engine_adapter.vllm.gated import MOST_REFUSED, GatedQueue
+from policy_dsl.compiled import compile_policy
+from policy_dsl.loading import load, load_text
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "gate.json"
+WAITING = (100, 1_000, 10_000)
+LIMIT_US = 200.0  # p99, at LIMIT_WAITING
+LIMIT_WAITING = 1_000
+STEPS = 1_000
+POLICIES = {
+    "plain": 'lamps 1\npolicy plain "P."\nrank request.context\nadmit when engine.held_tokens <= request.context\n',
+    "coding_agents": "",
+    "tokencake_like": "",
+}
+
+
+def waiting_at_the_gate(policy: str, requests: int) -> tuple[Runtime, GatedQueue]:
+    """So many requests, and an engine whose memory is full."""
+    text = POLICIES[policy]
+    loaded = load_text(text) if text else load(ROOT / "policies" / f"{policy}.lamps")
+    assert loaded.policy is not None, loaded.diagnostics
+    engine = Engine(
+        EngineFacts(100_000, 16, 16, 1024.0, 8192, can_preserve=True),
+        load=lambda: EngineLoad(running=64, waiting=requests, running_tokens=99_000, free_tokens=1_000),
+        release=lambda blocks: None,
+        clock=lambda: 0.0,
+        running=lambda: [Running(f"runs{n}", 1_500) for n in range(64)],
+    )
+    runtime = Runtime(compile_policy(loaded.policy, loaded.source), engine, Predictor(), CostModel())
+    queue = GatedQueue(runtime, lambda: False)
+    for n in range(requests):
+        runtime.arrive(Arrival(f"r{n}", [1] * (500 + n % 700), 64, 0.0, f"s{n}", {}, [], 0))
+        stand_in: Any = SimpleNamespace(request_id=f"r{n}")
+        queue.add_request(stand_in)
+    return runtime, queue
+
+
+def measure(policy: str, requests: int) -> dict[str, object]:
+    runtime, queue = waiting_at_the_gate(policy, requests)
+    taken, asking = [], []
+    for number in range(STEPS):
+        runtime.begin_step()
+        runtime.engine_now()
+        start = time.thread_time_ns()
+        queue.new_step()
+        assert not queue
+        if number >= 50:
+            taken.append((time.thread_time_ns() - start) / 1_000.0)
+        start = time.thread_time_ns()
+        runtime.may_start("r0")
+        asking.append((time.thread_time_ns() - start) / 1_000.0)
+    p50, p99 = (round(float(np.percentile(taken, q)), 1) for q in (50, 99))
+    return {
+        "policy": policy, "waiting": requests, "asked": min(MOST_REFUSED, requests), "p50_us": p50, "p99_us": p99,
+        "one_us": round(float(np.median(asking)), 2),
+    }  # fmt: skip
+
+
+def main() -> int:
+    results = [measure(policy, requests) for policy in POLICIES for requests in WAITING]
+    for r in results:
+        print(
+            f"{r['policy']:14} {r['waiting']:>6} waiting, {r['asked']:>3} asked a step: "
+            f"p50 {r['p50_us']:>7} us  p99 {r['p99_us']:>7} us  one {r['one_us']} us"
+        )
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    RESULTS.write_text(json.dumps({"limit_p99_us": LIMIT_US, "machine": machine, "results": results}, indent=1) + "\n")
+    most = max(float(str(r["p99_us"])) for r in results if int(str(r["waiting"])) <= LIMIT_WAITING)
+    return 1 if most > LIMIT_US else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
