@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from engine_adapter.vllm import compat_api, models
-from engine_adapter.vllm.launch import LaunchError, check_port
+from engine_adapter.vllm.checks import check_port
+from engine_adapter.vllm.plan import LaunchError
 
 Level = Literal["ok", "note", "fail"]
 

@@ -11,7 +11,7 @@ from lamps_cli.exit_codes import ExitCode
 from lamps_cli.output import talk, wants_colour
 
 if TYPE_CHECKING:
-    from engine_adapter.vllm.launch import Policy
+    from engine_adapter.vllm.plan import Policy
     from policy_dsl import ir
 
 STOCK = "stock"
@@ -25,7 +25,7 @@ def chosen_policy(name: str, params: Sequence[str], without: str) -> Policy:
     """
     import policies
     from engine_adapter.runtime.activation import not_carried_out
-    from engine_adapter.vllm.launch import Policy
+    from engine_adapter.vllm.plan import Policy
     from policy_dsl.compiled import ParamError, compile_policy
     from policy_dsl.diagnostics.full import render
     from policy_dsl.loading import load

@@ -12,12 +12,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from time import perf_counter
 
 from engine_adapter.runtime import totals
 from engine_adapter.runtime.admission import Admission
 from engine_adapter.runtime.asking import Asking
-from engine_adapter.runtime.backlog import Backlog
 from engine_adapter.runtime.calls import USER, Calls
 from engine_adapter.runtime.classes import Classes
 from engine_adapter.runtime.costs import CostModel, StepSample
@@ -30,21 +28,16 @@ from engine_adapter.runtime.keeping import Hold
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
-from engine_adapter.runtime.rows import enter, reads, table_of, tabled
 from engine_adapter.runtime.service import Service
 from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.runtime.shadow import Shadow
 from engine_adapter.runtime.store import Store
-from engine_adapter.runtime.table import Place
-from engine_adapter.runtime.turn import CallState, Turn, reader_of
+from engine_adapter.runtime.table import Place, WaitingTable
+from engine_adapter.runtime.turn import CallState, Turn
 from engine_adapter.runtime.victims import Victims
-from engine_adapter.runtime.volatile import Volatile
+from engine_adapter.runtime.waiting import Waiting
 from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy
-
-# A request that has waited this long in its turn goes first, whatever the policy says; it is looked for once a second.
-WATCHDOG_S = 600.0
-
 
 class Runtime:
     """One engine's decisions under one policy. Not thread-safe: all calls come from the scheduler's thread."""
@@ -72,7 +65,6 @@ class Runtime:
             policy, engine, self.engine_now, lambda: self.step, self.counters, self.watch, self.guard
         )
         self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
-        self.table = table_of(policy)
         self.step = 0
         self._snapshot: Mapping[str, float | bool] | None = None
         self._service = Service(self.calls.ledger.__contains__)
@@ -83,17 +75,13 @@ class Runtime:
         self.shadow: Shadow | None = None
         self.in_force = InForce(policy, self.adopt, self.calls.clear, self.guard, self.counters, engine.clock)
 
-    def _govern(self, policy: CompiledPolicy) -> None:
-        """What follows from the policy, but for the table."""
-        self.policy = policy
-        self._read_row = reader_of(policy.rank_keys, policy.scalar.hint)
-        # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
-        self.reads_cached = self.engine.facts.can_preserve and reads(policy, "request.cached", "request.uncached")
-        self._backlog = Backlog(self.costs) if reads(policy, "request.fcfs_wait") else None
-        self._classes = Classes(policy, self.deciding.fault)
+    def _govern(self, policy: CompiledPolicy, waiting: Sequence[Turn] = ()) -> None:
+        """What follows from the policy. Raises what reading the rows of those that wait does, before any change."""
         asking = Asking(policy, self.deciding, self.engine, self.turns, self.calls, self.engine_now)
+        self.waiting = Waiting(asking, self._service, self.costs, waiting)
+        self.policy = policy
+        self._classes = Classes(policy, self.deciding.fault)
         self.admission, self.victims = Admission(asking), Victims(asking)
-        self._volatile = Volatile(asking, self._service, policy.batch.step_keys)
         self.guard.begin(policy.budget)
 
     def adopt(self, policy: CompiledPolicy) -> None:
@@ -102,39 +90,25 @@ class Runtime:
         Raises what reading the waiting rows does; then nothing has changed.
         """
         now = self.engine.clock()
-        waiting = self.waiting()
-        had_cached = self.reads_cached
+        waiting = self.waiting.turns()
+        had_cached = self.waiting.reads_cached
         present = [*self.turns.values(), *(paused.turn for paused in self.calls.paused.values())]
         Classes(policy, self.deciding.fault).adopt(present, now)
         try:
-            self.table = tabled(policy, waiting, now, self.step)
+            self._govern(policy, waiting)
         except Exception:
             self._classes.adopt(present, now)
             raise
-        self._govern(policy)
         self._snapshot = None
         self.deciding.adopt(policy, self.turns.values())
         self.calls.adopt(now)
-        if self.reads_cached and not had_cached:
-            self._look_up(waiting)
-        if self._backlog is not None:
-            for turn in waiting:
-                self._backlog.add(turn)
+        if self.waiting.reads_cached and not had_cached:
+            self.waiting.look_up()
 
-    def waiting(self) -> list[Turn]:
-        """The turns that wait, with what the last ranking has said of their promotion."""
-        waiting = [self.turns[name] for name in self.table.ids]
-        for turn in waiting:
-            turn.promoted |= self.table.is_promoted(turn.id)
-        return waiting
-
-    def _look_up(self, waiting: Sequence[Turn]) -> None:
-        """What is in the prefix cache of those that came while nobody asked."""
-        for turn in waiting:
-            found = self.engine.cached_tokens(turn.id)
-            if found > turn.cached_tokens:
-                turn.cached_tokens = found
-                self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
+    @property
+    def table(self) -> WaitingTable:
+        """The rows of those that wait."""
+        return self.waiting.table
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -172,8 +146,7 @@ class Runtime:
         )
         self._service.arrives(turn)
         self._classes.assign(turn, now)
-        if self._backlog is not None:
-            turn.fcfs_wait_s = self._backlog.wait_s(self.engine_now()["engine.running_tokens"])
+        self.waiting.foresee(turn)
         self.turns[arrival.id] = turn
         if pinned_tokens or back.copied_tokens:
             self._pinned_turns[session.key] = turn
@@ -189,19 +162,12 @@ class Runtime:
 
     def enqueue(self, request_id: str) -> None:
         """The request waits (again)."""
-        turn = self.turns[request_id]
-        now = self.engine.clock()
-        self._service.waits(turn, now, self.step)
-        if self._backlog is not None:
-            self._backlog.add(turn)
-        enter(self.table, turn, self._read_row(turn, now, self.step), now, self.step)
+        self.waiting.enter(self.turns[request_id])
 
     def dequeue(self, request_id: str) -> None:
         """The request waits no longer (admitted, skipped for now, or gone)."""
-        promoted = self.table.remove(request_id)
+        promoted = self.waiting.leave(request_id)
         self.admission.forget(request_id)
-        if self._backlog is not None:
-            self._backlog.remove(request_id)
         turn = self.turns.get(request_id)
         if turn is None:
             return  # vLLM may free a request first: preempted, and stopped by output that was in flight
@@ -212,21 +178,7 @@ class Runtime:
 
     def first(self, count: int) -> list[str]:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
-        began = perf_counter()
-        try:
-            if self._volatile:
-                self._volatile.rewrite(self.table)
-            engine = {} if self.policy.steady else self.engine_now()
-            found = self.table.first(count, engine, self.engine.clock(), self.step)
-        except Exception:
-            self.deciding.raised("rank", began)
-            return self.table.by_arrival(count)
-        self.guard.asked("rank", self.watch.journal.asked("rank", began), len(self.table))
-        if self.table.nans:
-            self.counters["faults.rank"] += self.table.nans
-            self.guard.failed("rank", "gave no number", self.table.nan_rows / len(self.table))
-            self.table.nans = 0
-        return found
+        return self.waiting.first(count)
 
     def admitted(self, cached_tokens: Mapping[str, int]) -> None:
         """These requests started to run, with so many tokens found in the prefix cache."""
@@ -298,11 +250,7 @@ class Runtime:
 
     def places(self, count: int) -> list[Place]:
         """The first *count* waiting requests with what put them there, for people. A failing rule: none."""
-        try:
-            return self.table.places(count, self.engine_now(), self.engine.clock(), self.step)
-        except Exception:
-            self.deciding.fault("rank")
-            return []
+        return self.waiting.places(count)
 
     def close(self) -> None:
         """Give back all pins and save what was learned."""
@@ -325,7 +273,7 @@ class Runtime:
         self.calls.new_step(now, self.step)
         if now >= self._watch_at:
             self._watch_at = math.floor(now) + 1.0
-            self.counters["promoted.watchdog"] += self.table.promote_waiting_since(now - WATCHDOG_S)
+            self.counters["promoted.watchdog"] += self.waiting.promote_forgotten(now)
         for session in self.sessions.expire(now):
             self.calls.forget(session.key)
             self.predictor.learn_loss(session.last_tool or USER)
@@ -391,8 +339,7 @@ class Runtime:
         turn.pinned_tokens = turn.cached_tokens = min(tokens, turn.prompt_tokens)
         if not tokens:
             del self._pinned_turns[key]
-        if turn.id in self.table:
-            self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
+        self.waiting.reread(turn)
 
     # --- inside --------------------------------------------------------------------------------
 

@@ -80,14 +80,14 @@ class Deciding:
         """The number of the present step."""
         return self._step()
 
-    def asked(self, rule: str, began: float) -> None:
-        """A rule was asked, from the instant *began* of `perf_counter` until now."""
-        self.guard.asked(rule, self.watch.journal.asked(rule, began))
+    def asked(self, rule: str, began: float, waiting: int = 0) -> None:
+        """A rule was asked, about so many waiting requests, from the instant *began* of `perf_counter` until now."""
+        self.guard.asked(rule, self.watch.journal.asked(rule, began), waiting)
 
-    def no_number(self, rule: str) -> None:
-        """A rule gave what is not a number."""
-        self._counters[f"faults.{rule}"] += 1
-        self.guard.failed(rule, "gave no number")
+    def no_number(self, rule: str, share: float = 1.0, times: int = 1) -> None:
+        """A rule gave what is not a number, for a *share* of the requests that it was asked about."""
+        self._counters[f"faults.{rule}"] += times
+        self.guard.failed(rule, "gave no number", share)
 
     def count(self, what: str, more: int = 1) -> None:
         """Something has happened that is counted."""

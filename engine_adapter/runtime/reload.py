@@ -145,7 +145,7 @@ def described(policy: CompiledPolicy) -> dict[str, Any]:
 
 def tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
     """What *policy* would do now. Changes nothing. `Refused` when one of its rules raises."""
-    waiting = runtime.waiting()
+    waiting = runtime.waiting.turns()
     present = [*waiting, *(paused.turn for paused in runtime.calls.paused.values())]
     first = runtime.first(min(COMPARED, len(waiting)))
     judged = [turn for turn in present[len(waiting) :] if turn.call is not None][:COMPARED]

@@ -104,7 +104,7 @@ class Shadow:
     def _compare_ranks(self, now: float) -> None:
         runtime = self._runtime
         order = runtime.first(len(runtime.table))
-        runtime.waiting()  # the promoted of now are promoted in both
+        runtime.waiting.turns()  # the promoted of now are promoted in both
         # The first, and of the rest every so many.
         sample = order[:FIRST] + order[FIRST :: max(len(order) // (ROWS - FIRST), 1)][: ROWS - FIRST]
         self._guard.asked("rank")

@@ -38,7 +38,7 @@ from engine_adapter.vllm import internals
 from engine_adapter.vllm.gated import GatedQueue
 from engine_adapter.vllm.offload.connect import connect
 from engine_adapter.vllm.queue import RankedQueue
-from engine_adapter.vllm.victims import VictimMark
+from engine_adapter.vllm.room import Room
 
 # One step in this many is measured for the cost model: enough to follow a change within seconds.
 SAMPLE_EVERY = 4
@@ -89,11 +89,9 @@ class LampsMixin(_Base):
             workers = self.parallel_config.world_size
             self.lamps_swap.attach(self.lamps.calls, self.lamps.transferred, facts.token_bytes, workers)
         self.waiting = self._queue()
-        self._victim = VictimMark(self)
-        self._allocation = internals.Allocation(self, self._make_room)
+        self._room = Room(self, self.lamps)
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
         self._updated_at = 0.0
-        self._refused_at = 0  # the last step in which memory was short
         self._scheduled_tokens = 0
 
     def _queue(self) -> RankedQueue:
@@ -119,7 +117,7 @@ class LampsMixin(_Base):
             session_id=request.session_id,
             extra_args=(params.extra_args if params is not None else None) or {},
             hashes=request.block_hashes,
-            cached_tokens=internals.cached_tokens(self, request) if self.lamps.reads_cached else 0,
+            cached_tokens=internals.cached_tokens(self, request) if self.lamps.waiting.reads_cached else 0,
         )
 
     def finish_requests(self, request_ids: str | Iterable[str] | None, finished_status: RequestStatus) -> list[Request]:
@@ -132,8 +130,7 @@ class LampsMixin(_Base):
         return ended
 
     def _preempt_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        self._refused_at = self.lamps.step
-        self._victim.clear()
+        self._room.preempts()
         self.lamps.preempted(request.request_id, request.num_tokens)
         super()._preempt_request(request, *args, **kwargs)
 
@@ -167,8 +164,7 @@ class LampsMixin(_Base):
         if self.lamps.admission.needed != self.waiting.gated:  # another policy is in force
             self.waiting = self._queue().instead_of(self.waiting)
         self.waiting.new_step()
-        # Only pins can make room, and none comes to be while vLLM schedules; and somebody may have to be preempted.
-        self._allocation.watch(bool(self.lamps.calls.ledger) or self.lamps.victims.needed)
+        self._room.new_step()
         began = self.lamps.engine.clock()
         output = super().schedule(*args, **kwargs)
         self._scheduled_tokens = output.total_num_scheduled_tokens
@@ -245,52 +241,6 @@ class LampsMixin(_Base):
             if request.status in (RequestStatus.RUNNING, RequestStatus.WAITING_FOR_REMOTE_KVS)
         ]
 
-    # --- memory --------------------------------------------------------------------------------
-
-    def _make_room(self, request: Request, new_tokens: int, computed: Any) -> bool:
-        """Whether memory could be made for *request*, whose allocation failed; where not, that is remembered."""
-        made = self._pins_yield(request, new_tokens, computed)
-        if not made:
-            self._refused_at = self.lamps.step
-            if request.status is RequestStatus.RUNNING:
-                self._victim.choose(self.lamps.victim)
-        return made
-
-    def _pins_yield(self, request: Request, new_tokens: int, computed: Any) -> bool:
-        """Let pins yield to *request*, whose allocation failed; False when none may or none helps.
-
-        A pin yields before a running request would be preempted, when nothing runs, and to a
-        promoted request; to one that merely waits it doesn't (pins that yield to everyone are worth
-        nothing past saturation).
-        """
-        calls = self.lamps.calls
-        why = self._reason_to_yield(request) if calls.ledger else None
-        if why is None:
-            return False
-        own = self.lamps.turns[request.request_id].session.key
-        pins = [pin for pin in calls.yield_order(spare=own) if pin.session != own]
-        freeable = [internals.frees_on_release(pin.blocks) for pin in pins]
-        missing = max(internals.missing_blocks(self, request, new_tokens, computed), 1)
-        if sum(freeable) < missing and why == "yielded_promoted":
-            return False  # it starts as soon as it fits; nothing is spent before
-        yielded = False
-        for pin, frees in zip(pins, freeable, strict=True):
-            if missing <= 0:
-                break
-            if frees:
-                missing -= calls.shrink(pin, missing, internals.frees_on_release, why)
-                yielded = True
-        return yielded
-
-    def _reason_to_yield(self, request: Request) -> str | None:
-        if request.status is RequestStatus.RUNNING:
-            return "yielded_running"
-        if not self.running:
-            return "yielded_idle"
-        if self.lamps.is_promoted(request.request_id):
-            return "yielded_promoted"
-        return None
-
     # --- control -------------------------------------------------------------------------------
 
     def lamps_command(self, name: str, payload: str) -> str:
@@ -335,11 +285,11 @@ class LampsMixin(_Base):
         first = ""
         if internals.all_seated(self):
             first = "seats"
-        elif self._refused_at == self.lamps.step:
+        elif self._room.was_short:
             first = "kv"
         elif self._scheduled_tokens >= self.max_num_scheduled_tokens:
             first = "token budget"
-        elif not self._allocation.watched:
+        elif not self._room.watches:
             first = "kv"  # nobody saw an allocation fail, and nothing else holds the first of the queue
         return Holding(first, internals.loading(self))
 

@@ -92,6 +92,7 @@ def serve(
     scheduler does. VLLM_LOGGING_LEVEL=INFO shows vLLM's own log.
     """
     from engine_adapter.vllm import launch
+    from engine_adapter.vllm.plan import LaunchError, Plan, Watched
 
     if vllm_help:
         vllm = (f"--help={vllm_help}",)
@@ -104,12 +105,12 @@ def serve(
     if record is not None:
         record = _recording(record, policy)
     named = [word.partition("=")[0].strip() for word in params]
-    watched = launch.Watched({name: chosen.params[name] for name in named}) if watch and chosen is not None else None
+    watched = Watched({name: chosen.params[name] for name in named}) if watch and chosen is not None else None
     log = decisions and decisions.expanduser().resolve()
-    plan = launch.Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched)
+    plan = Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched)
     try:
         launch.serve(plan)
-    except launch.LaunchError as problem:
+    except LaunchError as problem:
         raise Failure(problem.message, problem.hint, ExitCode.FINDINGS) from problem
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lamps_cli.exit_codes import ExitCode
+from tests.cli.fake_server import FakeServer, Got, answering
 from tests.cli.running import lamps
 
 POLICY = {"name": "p", "revision": "0123456789ab", "params": {}}
@@ -19,38 +18,10 @@ TRIAL = {"waiting": 12, "compared": 12, "moved": 3, "asked": 2, "differing": 1, 
 ON = {"policy": POLICY, "state": "on", "trial": TRIAL}
 
 
-class FakeServer:
-    """Answers every POST with *status* and *body*; remembers the paths and bodies it got."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, json.dumps({"version": 1, "engines": [ON]})
-        self.got: list[tuple[str, dict[str, Any], str | None]] = []
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                data = self.rfile.read(int(self.headers["Content-Length"]))
-                fake.got.append((self.path, json.loads(data), self.headers.get("Authorization")))
-                self.send_response(fake.status)
-                self.end_headers()
-                self.wfile.write(fake.body.encode())
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-
 @pytest.fixture
 def fake() -> Iterator[FakeServer]:
-    server = FakeServer()
-    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.http.shutdown()
-    thread.join()
-    server.http.server_close()
+    with answering({"version": 1, "engines": [ON]}) as server:
+        yield server
 
 
 @pytest.mark.parametrize("command", ["off", "on"])
@@ -59,7 +30,7 @@ def test_off_and_on_tell_the_server(fake: FakeServer, command: str) -> None:
     fake.body = json.dumps({"version": 1, "engines": [off, off] if command == "off" else [{**ON, "trial": None}]})
     done = lamps(command, "--url", fake.url, "--api-key", "k")
     assert done.returncode == ExitCode.OK, done.stderr
-    assert fake.got == [(f"/lamps/{command}", {}, "Bearer k")]
+    assert fake.got == [Got(f"/lamps/{command}", {}, "Bearer k")]
     if command == "on":
         assert done.stdout == "on: policy p, revision 0123456789ab\n"
     else:  # each engine is told, and tells
@@ -73,8 +44,10 @@ def test_a_policy_is_sent_whole(fake: FakeServer, tmp_path: Path) -> None:
     (tmp_path / "built.lamps").write_text(built)
     done = lamps("reload", tmp_path / "built.lamps", "--param", "patience=7s", "--url", fake.url, "--trial", "60")
     assert done.returncode == ExitCode.OK, done.stderr
-    ((path, body, _),) = fake.got
-    assert (path, body["params"], body["trial_s"], body["dry_run"]) == ("/lamps/reload", ["patience=7s"], 60.0, False)
+    (got,) = fake.got
+    body = got.body
+    assert got.path == "/lamps/reload"
+    assert (body["params"], body["trial_s"], body["dry_run"]) == (["patience=7s"], 60.0, False)
     assert "extends" not in body["text"] and "rank request.arrival" in body["text"]
     assert done.stdout.splitlines() == [
         "tried on 12 waiting, 2 paused: 3 of the first 12 places and 1 decisions about calls differ; "
@@ -97,7 +70,7 @@ def test_a_refusal_is_said(fake: FakeServer) -> None:
     done = lamps("params", "set", "x=1", "--url", fake.url)
     assert done.returncode == ExitCode.FINDINGS
     assert "nothing was changed: engine 1: the policy has no param `x`" in done.stderr
-    assert fake.got[0][:2] == ("/lamps/params", {"params": ["x=1"], "dry_run": False})
+    assert (fake.got[0].path, fake.got[0].body) == ("/lamps/params", {"params": ["x=1"], "dry_run": False})
 
 
 @pytest.mark.parametrize(
@@ -111,7 +84,7 @@ def test_a_refusal_is_said(fake: FakeServer) -> None:
 )
 def test_what_is_asked_of_a_shadow(fake: FakeServer, words: tuple[str, ...], path: str, sent: dict[str, Any]) -> None:
     assert lamps("reload", *words, "--url", fake.url, "--json").returncode == ExitCode.OK
-    assert fake.got[0][0] == path and sent.items() <= fake.got[0][1].items()
+    assert fake.got[0].path == path and sent.items() <= fake.got[0].body.items()
 
 
 def test_one_thing_at_a_time(fake: FakeServer) -> None:

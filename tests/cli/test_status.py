@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from engine_adapter.control.client import base_url
 from engine_adapter.control.frames import FrameError, parse_status
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.status_view import show
+from tests.cli.fake_server import FakeServer, answering
 from tests.cli.running import lamps
 
 FRAME: dict[str, Any] = {
@@ -36,40 +35,10 @@ FRAME: dict[str, Any] = {
 STATUS = {"version": 1, "engines": [FRAME], "api": {"verdicts_sent": 2}}
 
 
-class FakeServer:
-    """Answers *paths* with *status* and *body*; remembers the last Authorization header and query."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, json.dumps(STATUS)
-        self.paths = ("/lamps/status",)
-        self.authorization: str | None = None
-        self.query = ""
-        fake = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                fake.authorization = self.headers.get("Authorization")
-                path, _, fake.query = self.path.partition("?")
-                self.send_response(fake.status if path in fake.paths else 404)
-                self.end_headers()
-                self.wfile.write(fake.body.encode())
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.http = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-
 @pytest.fixture
 def fake() -> Iterator[FakeServer]:
-    server = FakeServer()
-    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.http.shutdown()
-    thread.join()
-    server.http.server_close()
+    with answering(STATUS) as server:
+        yield server
 
 
 def test_the_frame_is_shown(fake: FakeServer) -> None:
@@ -88,13 +57,14 @@ def test_the_frame_is_shown(fake: FakeServer) -> None:
 
 def test_json_is_what_the_server_gave(fake: FakeServer) -> None:
     assert json.loads(lamps("status", fake.url, "--json").stdout) == STATUS
+    assert fake.got[0].path.partition("?")[0] == "/lamps/status"
 
 
 def test_the_key_goes_into_the_header(fake: FakeServer) -> None:
     lamps("status", fake.url, LAMPS_API_KEY="ours", VLLM_API_KEY="theirs")
-    assert fake.authorization == "Bearer ours"
+    assert fake.got[-1].authorization == "Bearer ours"
     lamps("status", fake.url, "--api-key", "given", LAMPS_API_KEY="ours")
-    assert fake.authorization == "Bearer given"
+    assert fake.got[-1].authorization == "Bearer given"
 
 
 @pytest.mark.parametrize(

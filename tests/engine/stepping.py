@@ -78,6 +78,11 @@ class Stepper:
             self._finish(*self._in_flight.pop(0))
         return self._last_tokens
 
+    def steps(self, count: int) -> None:
+        """So many steps."""
+        for _ in range(count):
+            self.step()
+
     def _schedule(self) -> tuple[Any, ModelRunnerOutput]:
         """Schedule a step and make up what the model will answer."""
         output = self.scheduler.schedule()

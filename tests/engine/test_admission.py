@@ -9,7 +9,7 @@ import pytest
 from vllm.v1.core.sched.request_queue import SchedulingPolicy
 
 from tests.engine.stepping import Stepper
-from tests.engine.test_scheduler import Make, make, prompt  # noqa: F401  (a fixture)
+from tests.engine.test_scheduler import Make, make, pinned_running_waiting, prompt  # noqa: F401  (a fixture)
 from tests.engine.test_state import held_by, state
 
 RANK = 'lamps 1\npolicy tried "P."\nrank request.arrival\n'
@@ -77,16 +77,10 @@ def test_small_ones_that_fit_do_not_starve_a_large_one(make: Make) -> None:  # n
 def test_pins_make_way_for_the_promoted_at_the_gate(make: Make) -> None:  # noqa: F811
     rules = RANK + "on call preserve\nadmit when engine.held_tokens + request.context <= 400tok\n"
     engine = make(rules + "promote when request.waited_steps >= 5steps\n", blocks=65)
-    engine.add("pinned", prompt(1, 200), 2, session="s", lamps_call_tool="search")
-    engine.run()
-    engine.add("runs", prompt(2, 50), 60)
-    engine.step()
-    engine.add("waits", prompt(3, 300), 4)
-    for _ in range(4):
-        engine.step()
+    pinned_running_waiting(engine, runs=50)
+    engine.steps(4)
     assert "waits" not in engine.order
-    for _ in range(4):
-        engine.step()
+    engine.steps(4)
     assert "waits" in engine.order
     assert engine.scheduler.lamps.counters["pins.yielded_promoted"] == 1
 

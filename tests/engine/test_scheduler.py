@@ -123,15 +123,19 @@ def test_without_a_pin_the_blocks_are_taken(make: Make) -> None:
     assert "pins.tokens_reused" not in counters(engine)
 
 
-def test_pins_do_not_yield_to_a_request_that_waits(make: Make) -> None:
-    engine = make(blocks=33)  # 512 tokens
-    engine.add("pinned", prompt(1, 200), 2, session="s", lamps_call_tool="search")
+def pinned_running_waiting(engine: Stepper, pinned: int = 200, runs: int = 100, output: int = 60) -> None:
+    """A pin of so many tokens, a request that runs, and one of 300 tokens for which there is no room beside both."""
+    engine.add("pinned", prompt(1, pinned), 2, session="s", lamps_call_tool="search")
     engine.run()
-    engine.add("runs", prompt(2, 100), 60)
+    engine.add("runs", prompt(2, runs), output)
     engine.step()
     engine.add("waits", prompt(3, 300), 4)
-    for _ in range(20):
-        engine.step()
+
+
+def test_pins_do_not_yield_to_a_request_that_waits(make: Make) -> None:
+    engine = make(blocks=33)  # 512 tokens
+    pinned_running_waiting(engine)
+    engine.steps(20)
     assert "waits" not in engine.order
     assert status(engine)["pins"]["tokens"] == 192
 
@@ -159,28 +163,17 @@ def test_pins_yield_before_a_running_request_is_preempted(make: Make) -> None:
 
 def test_pins_yield_to_a_promoted_request(make: Make) -> None:
     engine = make(KEEP + "promote when request.waited_steps >= 5steps\n", blocks=33)
-    engine.add("pinned", prompt(1, 200), 2, session="s", lamps_call_tool="search")
-    engine.run()
-    engine.add("runs", prompt(2, 100), 60)
-    engine.step()
-    engine.add("waits", prompt(3, 300), 4)
-    for _ in range(4):
-        engine.step()
+    pinned_running_waiting(engine)
+    engine.steps(4)
     assert "waits" not in engine.order
-    for _ in range(4):
-        engine.step()
+    engine.steps(4)
     assert "waits" in engine.order
 
 
 def test_a_promoted_request_that_can_not_fit_costs_no_pin(make: Make) -> None:
     engine = make(KEEP + "promote when request.waited_steps >= 1steps\n", blocks=33)
-    engine.add("pinned", prompt(1, 100), 2, session="s", lamps_call_tool="search")
-    engine.run()
-    engine.add("runs", prompt(2, 250), 40)
-    engine.step()
-    engine.add("waits", prompt(3, 300), 4)
-    for _ in range(10):
-        engine.step()
+    pinned_running_waiting(engine, pinned=100, runs=250, output=40)
+    engine.steps(10)
     assert status(engine)["pins"]["tokens"] == 96
 
 

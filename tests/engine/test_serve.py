@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine_adapter.runtime.folders import cache_folder
-from engine_adapter.vllm import compat_api, launch
+from engine_adapter.vllm import checks, compat_api, launch
+from engine_adapter.vllm.causes import explained
 from engine_adapter.vllm.compat_api import Installed, allowed_plugins
-from engine_adapter.vllm.launch import LaunchError, Plan, Policy
+from engine_adapter.vllm.plan import LaunchError, Plan, Policy
 from engine_adapter.vllm.startlog import StartLog, kept_back
 from lamps_cli.exit_codes import ExitCode
 from tests.cli.running import lamps
@@ -72,22 +73,22 @@ def test_a_server_without_a_port_needs_none() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        launch.check_port("127.0.0.1", taken.getsockname()[1], ("--uds=/tmp/x.sock",))
+        checks.check_port("127.0.0.1", taken.getsockname()[1], ("--uds=/tmp/x.sock",))
 
 
 @pytest.mark.parametrize("name", ["./missing", "/missing/model", "a/b/c"])
 def test_a_missing_model_folder_is_said(name: str) -> None:
     with pytest.raises(LaunchError, match="there is no model folder"):
-        launch.resolve_model(name)
+        checks.resolve_model(name)
 
 
 def test_a_folder_without_a_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="holds no model"):
-        launch.resolve_model(str(tmp_path))
+        checks.resolve_model(str(tmp_path))
 
 
 def test_a_name_on_the_hub_is_left_to_vllm() -> None:
-    assert launch.resolve_model("owner/model") is None
+    assert checks.resolve_model("owner/model") is None
 
 
 @pytest.mark.parametrize(
@@ -103,11 +104,11 @@ def test_a_vllm_that_will_not_do_is_said(
 ) -> None:
     monkeypatch.setattr(compat_api, "installed_vllm", lambda: found)
     with pytest.raises(LaunchError, match=message):
-        launch.check_engine()
+        checks.check_engine()
 
 
 def test_the_installed_vllm_will_do() -> None:
-    launch.check_engine()
+    checks.check_engine()
 
 
 def test_our_plugin_is_let_in_and_none_is_shut_out() -> None:
@@ -162,7 +163,7 @@ def test_causes_in_vllms_log_become_a_sentence(line: str, message: str, hint: st
     log = StartLog(terminal=os.open(os.devnull, os.O_WRONLY), source=reading, echo=False)
     os.write(writing, f"INFO loading\n{line}\nINFO bye\n".encode())
     os.close(writing)
-    explained = launch._explained(RuntimeError("the reason"), log)
+    told = explained(RuntimeError("the reason"), log)
     assert message in explained.message
     assert hint in explained.hint
 

@@ -11,8 +11,8 @@ from vllm.v1.kv_offload.base import CanonicalKVCacheRef, CanonicalKVCaches, Cano
 from vllm.v1.kv_offload.cpu.common import CPULoadStoreSpec
 from vllm.v1.kv_offload.cpu.gpu_worker import CPUOffloadingWorker
 
-from engine_adapter.vllm import compat_api, launch
-from engine_adapter.vllm.launch import LaunchError, Plan, Policy
+from engine_adapter.vllm import checks, compat_api
+from engine_adapter.vllm.plan import LaunchError, Plan, Policy
 from engine_adapter.vllm.offload.config import GIB, kv_transfer_config, problem
 from engine_adapter.vllm.offload.connector import SwapConnector
 from engine_adapter.vllm.offload.spec import SwapSpec
@@ -50,19 +50,19 @@ def test_more_than_half_of_the_machine_is_refused() -> None:
     found = problem(physical // 2 + 1)
     assert found is not None and "more than half of this machine's" in found[0]
     with pytest.raises(LaunchError, match="more than half"):
-        launch.check_swap(plan(physical / GIB))
+        checks.check_swap(plan(physical / GIB))
 
 
 @pytest.mark.parametrize("flag", ["--kv-transfer-config={}", "--kv-offloading-size"])
 def test_another_connector_is_refused_before_anything_starts(flag: str) -> None:
     with pytest.raises(LaunchError, match=f"--swap-space and {flag.partition('=')[0]} both say"):
-        launch.check_swap(plan(0.1, flag, "8"))
-    launch.check_swap(plan(0.0, flag, "8"))
+        checks.check_swap(plan(0.1, flag, "8"))
+    checks.check_swap(plan(0.0, flag, "8"))
 
 
 def test_stock_vllm_swaps_nothing() -> None:
     with pytest.raises(LaunchError, match="needs a policy"):
-        launch.check_swap(plan(0.1, policy=None))
+        checks.check_swap(plan(0.1, policy=None))
 
 
 def test_a_swap_space_is_a_number_of_gib() -> None:
