@@ -3,8 +3,8 @@
 For each shipped trace and profile: the rate that the search finds, its CPU seconds, and of runs of 2,000, 4,000 and
 8,000 sessions (drawn with replacement, so of other arrivals than the search's) the mean requests waiting over the last
 quarter of the arrivals. A queue that grows with the length at 0.9 says that the search has found too high a rate.
-`agentic-coding` is scaled to lengths that the engines take, and its runs are shorter, as a session of it has sixty turns. Takes half an
-hour. Writes benchmarks/results/saturation.json.
+`agentic-coding` is scaled to lengths that the engines take, and its runs are shorter, as a session of it has sixty
+turns. Takes half an hour. Writes benchmarks/results/saturation.json.
 
 python -m benchmarks.saturation [TRACE [PROFILE]]
 """

@@ -39,6 +39,7 @@ from engine_adapter.runtime.waiting import Waiting
 from engine_adapter.runtime.watch import Watch
 from policy_dsl.compiled import CompiledPolicy
 
+
 class Runtime:
     """One engine's decisions under one policy. Not thread-safe: all calls come from the scheduler's thread."""
 

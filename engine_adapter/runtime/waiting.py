@@ -8,7 +8,7 @@ from time import perf_counter
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.backlog import Backlog
 from engine_adapter.runtime.costs import CostModel
-from engine_adapter.runtime.rows import enter, reads, tabled
+from engine_adapter.runtime.rows import enter, reads, table_of
 from engine_adapter.runtime.service import Service
 from engine_adapter.runtime.table import Place
 from engine_adapter.runtime.turn import Turn, reader_of
@@ -22,18 +22,16 @@ class Waiting:
     """The waiting *turns*, ranked by the policy of *asking*. Raises what reading their rows does."""
 
     def __init__(self, asking: Asking, service: Service, costs: CostModel, turns: Iterable[Turn] = ()) -> None:
-        policy, now, step = asking.policy, asking.engine.clock(), asking.deciding.step()
+        policy = asking.policy
         self._asking, self._service = asking, service
         self._read = reader_of(policy.rank_keys, policy.scalar.hint)
-        turns = list(turns)
-        self.table = tabled(policy, turns, now, step)
+        self.table = table_of(policy)
         self._volatile = Volatile(asking, service, policy.batch.step_keys)
         self._backlog = Backlog(costs) if reads(policy, "request.fcfs_wait") else None
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
         self.reads_cached = asking.engine.facts.can_preserve and reads(policy, "request.cached", "request.uncached")
-        if self._backlog is not None:
-            for turn in turns:
-                self._backlog.add(turn)
+        for turn in turns:
+            self._add(turn, asking.engine.clock(), asking.deciding.step())
 
     def __len__(self) -> int:
         return len(self.table)
@@ -54,6 +52,9 @@ class Waiting:
         """The turn waits (again)."""
         now, step = self._asking.engine.clock(), self._asking.deciding.step()
         self._service.waits(turn, now, step)
+        self._add(turn, now, step)
+
+    def _add(self, turn: Turn, now: float, step: int) -> None:
         if self._backlog is not None:
             self._backlog.add(turn)
         enter(self.table, turn, self._read(turn, now, step), now, step)

@@ -164,8 +164,8 @@ def test_causes_in_vllms_log_become_a_sentence(line: str, message: str, hint: st
     os.write(writing, f"INFO loading\n{line}\nINFO bye\n".encode())
     os.close(writing)
     told = explained(RuntimeError("the reason"), log)
-    assert message in explained.message
-    assert hint in explained.hint
+    assert message in told.message
+    assert hint in told.hint
 
 
 def test_the_log_is_kept_until_released(capfd: pytest.CaptureFixture[str]) -> None:

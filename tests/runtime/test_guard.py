@@ -98,7 +98,7 @@ def test_a_rank_that_takes_too_long_is_ejected(
 ) -> None:
     ticks = iter(range(1_000_000))
     slow_s = SLACK * 100e-6 * 1.01
-    monkeypatch.setattr("engine_adapter.runtime.core.perf_counter", lambda: next(ticks) * slow_s)
+    monkeypatch.setattr("engine_adapter.runtime.waiting.perf_counter", lambda: next(ticks) * slow_s)
     monkeypatch.setattr("engine_adapter.runtime.journal.perf_counter", lambda: next(ticks) * slow_s)
     world.in_real_time = True
     runtime = runtime_of(KEEP + "\nbudget 100us at 10 requests")

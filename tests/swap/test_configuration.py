@@ -12,10 +12,10 @@ from vllm.v1.kv_offload.cpu.common import CPULoadStoreSpec
 from vllm.v1.kv_offload.cpu.gpu_worker import CPUOffloadingWorker
 
 from engine_adapter.vllm import checks, compat_api
-from engine_adapter.vllm.plan import LaunchError, Plan, Policy
 from engine_adapter.vllm.offload.config import GIB, kv_transfer_config, problem
 from engine_adapter.vllm.offload.connector import SwapConnector
 from engine_adapter.vllm.offload.spec import SwapSpec
+from engine_adapter.vllm.plan import LaunchError, Plan, Policy
 from tests.cli.running import lamps
 
 POLICY = Policy(Path("/somewhere/x.lamps"), "x", "0123456789ab")

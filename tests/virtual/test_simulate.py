@@ -13,7 +13,7 @@ import pytest
 from engine_adapter.virtual import jobs
 from engine_adapter.virtual.driver import run
 from engine_adapter.virtual.simulate import Measured, Simulation, simulate
-from engine_adapter.vllm.scheduler import LampsScheduler
+from engine_adapter.vllm.room import Room
 from engine_adapter.workload.arriving import Bursty, Closed
 from engine_adapter.workload.load import Load, plan
 from engine_adapter.workload.summary import summarize
@@ -134,7 +134,7 @@ def test_an_engine_that_would_wait_forever_ends_the_run_with_the_reason(
 ) -> None:
     (tmp_path / "keep.lamps").write_text(KEEP_ALL)
     # Without the core's guarantees nothing yields, and no pin ends before the run is given up.
-    monkeypatch.setattr(LampsScheduler, "_reason_to_yield", lambda self, request: None)
+    monkeypatch.setattr(Room, "_reason_to_yield", lambda self, request: None)
     monkeypatch.setattr("engine_adapter.runtime.keeping.MAX_PIN_S", 1e6)
     monkeypatch.setattr("engine_adapter.runtime.ledger.MAX_HOLD_S", 1e6)
     monkeypatch.setattr("engine_adapter.virtual.driver.STALLED_S", 30.0)
