@@ -70,10 +70,10 @@ def throughput(policies: Sequence[str], rounds: int, repetitions: int, logs: Pat
         with several(order, "random", *flags, logs=logs) as urls:
             for policy in policies:
                 rates[policy].append([])
-                _saturate(urls[policy], seed=0, requests=64)
+                saturate(urls[policy], seed=0, requests=64)
             for m in range(repetitions):
                 for policy in order if m % 2 == 0 else reversed(order):
-                    rates[policy][-1].append(_saturate(urls[policy], seed=n * repetitions + m + 1, requests=256))
+                    rates[policy][-1].append(saturate(urls[policy], seed=n * repetitions + m + 1, requests=256))
         print(f"round {n + 1}:", {p: round(statistics.median(r[-1])) for p, r in rates.items()}, file=sys.stderr)
     ratios = {
         policy: [
@@ -105,7 +105,7 @@ def identity(policies: Sequence[str], logs: Path) -> dict[str, Any]:
     return {"identical_of_24": found, "reference": policies[0]}
 
 
-def _saturate(url: str, seed: int, requests: int) -> float:
+def saturate(url: str, seed: int, requests: int) -> float:
     """Output tokens a second of *requests* that all come at once, 64 to 191 tokens each, after prompts of 50 to 249."""
     import asyncio
 

@@ -12,7 +12,7 @@ from lamps_cli.exit_codes import ExitCode
 from lamps_cli.output import write, write_json
 
 if TYPE_CHECKING:
-    from engine_adapter.control.changes import Answer, Standing
+    from engine_adapter.control.changes import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,35 +51,12 @@ def told(url: str, api_key: str | None, timeout: float, what: str, body: Mapping
 
 def show(answer: Answer, as_json: bool) -> None:
     """Write the answer, a line or two for each engine."""
+    from engine_adapter.control.changes import sentences
+
     if as_json:
         import msgspec
 
         write_json(msgspec.to_builtins(answer))
         return
-    for number, engine in enumerate(answer.engines):
-        where = f"engine {number}: " if len(answer.engines) > 1 else ""
-        write("\n".join(where + line for line in _lines(engine)))
-
-
-def _lines(engine: Standing) -> list[str]:
-    policy = f"policy {engine.policy.name}, revision {engine.policy.revision}"
-    lines = []
-    if (trial := engine.trial) is not None:
-        lines.append(
-            f"tried on {trial.waiting} waiting, {trial.asked} paused: {trial.moved} of the first {trial.compared} "
-            f"places and {trial.differing} decisions about calls differ; one ranking takes {1000 * trial.rank_s:.2f} ms"
-        )
-        if trial.nans:
-            lines.append(f"{trial.nans} waiting requests have a rank that is not a number")
-    match engine.state:
-        case "":
-            lines.append(f"{policy}: tried, nothing was changed")
-        case "on" if engine.shadow is not None:
-            lines.append(f"on: {policy}; shadow {engine.shadow.name}, revision {engine.shadow.revision}")
-        case "on":
-            lines.append(f"on: {policy}")
-        case state:
-            lines.append(f"{state}: first come, first served, nothing held for paused sessions; {policy}, is set aside")
-            if state == "ejected":
-                lines.append(engine.reason)
-    return lines
+    for line in sentences(answer):
+        write(line)

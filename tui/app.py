@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
@@ -17,10 +17,11 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from engine_adapter.control.frames import Decision
 from tui import keys
 from tui.glyphs import ASCII, UNICODE
 from tui.look import Look
-from tui.model import Delivery, Model, Moment
+from tui.model import Delivery, EngineView, Model, Moment
 from tui.recording import Writer
 from tui.rows import Rows
 from tui.sources import Source
@@ -29,10 +30,15 @@ from tui.top_lines import Banner, Head, Tabs, TooSmall
 from tui.views.base import TableView, View
 from tui.views.catalogue import VIEWS
 
+if TYPE_CHECKING:  # it brings an HTTP client, which takes a tenth of a second to import
+    from tui.commands import Commands
+    from tui.jump import Target
+
 # Smaller than this there is nothing to be seen.
 LEAST_WIDTH, LEAST_HEIGHT = 40, 10
-Explain = Callable[[str, str], str]
-"""Of an engine's name and a request or session: the whole explanation, as text. Raises ValueError with a sentence."""
+Explain = Callable[[EngineView, str | Decision], str]
+"""Of an engine and a request or session of it, or a decision: the whole explanation, as text. ValueError, with a
+sentence, where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class Options:
 
 
 class Top(App[int]):
-    """Watches *source*. *explain*: asks a live server about one request; None where nobody can be asked."""
+    """Watches *source*. *explain*: asks a live server about one request, or explains a decision; None where nobody
+    can. *commands*: tells a live server what to do; None where nobody can be told."""
 
     TITLE = "lamps top"
     ENABLE_COMMAND_PALETTE = True
@@ -66,10 +73,17 @@ class Top(App[int]):
             super().__init__()
             self.deliveries = deliveries
 
-    def __init__(self, source: Source, options: Options | None = None, explain: Explain | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        options: Options | None = None,
+        explain: Explain | None = None,
+        commands: Commands | None = None,
+    ) -> None:
         self.options = options or Options()
         self.source = source
         self.explain = explain
+        self.commands = commands
         self.model = Model()
         self.moment = Moment()
         self.frozen = self.options.paused
@@ -247,6 +261,21 @@ class Top(App[int]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "filter":
             self._close_filter()
+
+    def action_jump(self) -> None:
+        """Put a letter on every place that can be gone to."""
+        from tui.jump import Jump
+
+        def go(target: Target | None) -> None:
+            if target is not None:
+                self.call_later(target.go)
+
+        self.push_screen(Jump([*self.base.query_one(Tabs).targets(), *self.view.targets()]), go)
+
+    async def action_change(self, what: str) -> None:
+        """What a key of the policy screen does, from anywhere."""
+        await self.action_view("policy")
+        await self.view.run_action(f"change('{what}')")
 
     def action_help_screen(self) -> None:
         from tui.dialogs import Help

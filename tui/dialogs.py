@@ -13,23 +13,30 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui.keys import HEADINGS
+from tui.keys import HEADINGS, POLICY_BINDINGS
 from tui.rows import Rows
 from tui.views.base import TableView, View
 
 if TYPE_CHECKING:
+    from engine_adapter.control.frames import Decision
     from tui.app import Top
-
-_CLOSE: list[BindingType] = [Binding("escape,q,enter,question_mark", "dismiss", "close", show=False)]
+    from tui.model import EngineView
 
 
 class Dialog(ModalScreen[Any]):
     """A box in the middle that closes with escape."""
 
-    BINDINGS: ClassVar[list[BindingType]] = _CLOSE
+    AUTO_FOCUS = "Input"  # the app itself has none
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "close", show=False)]
 
 
-class Help(Dialog):
+class Reading(Dialog):
+    """One that is only read: it closes with any key that people try."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,enter,question_mark", "dismiss", "close", show=False)]
+
+
+class Help(Reading):
     """All keys, by what they are for."""
 
     def __init__(self, view: View) -> None:
@@ -44,7 +51,8 @@ class Help(Dialog):
     def _text(self) -> Text:
         app = cast("Top", self.app)
         look, keymap = app.look, app.options.keys
-        bindings = {b.id: b for b in [*app.BINDINGS, *Rows.BINDINGS] if isinstance(b, Binding)}
+        known = [*app.BINDINGS, *Rows.BINDINGS, *POLICY_BINDINGS]
+        bindings = {b.id: b for b in known if isinstance(b, Binding)}
         text = Text()
         text.append_text(look.text((f"{self._view.title}: ", "bold accent"), f"{self._view.help()}\n"))
         for heading, names in HEADINGS.items():
@@ -70,7 +78,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-class Opened(Dialog):
+class Opened(Reading):
     """One row in full; of a live server with the whole explanation of what it stands by."""
 
     def __init__(self, view: TableView, row: Any) -> None:
@@ -86,11 +94,11 @@ class Opened(Dialog):
     def on_mount(self) -> None:
         app, about = cast("Top", self.app), self._view.about(self._row)
         if app.explain is not None and about:
-            self.query_one("#explanation", Static).update("\nasking the engine ...")
-            self._ask(app.moment.name, about)
+            self.query_one("#explanation", Static).update("\nasking ...")
+            self._ask(app.moment.engines[app.moment.engine], about)
 
     @work(thread=True)
-    def _ask(self, engine: str, about: str) -> None:
+    def _ask(self, engine: EngineView, about: str | Decision) -> None:
         app = cast("Top", self.app)
         assert app.explain is not None
         try:
@@ -102,8 +110,6 @@ class Opened(Dialog):
 
 class AskTime(Dialog):
     """To which time of a recording to go."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "close", show=False)]
 
     def __init__(self, length_s: float) -> None:
         super().__init__()

@@ -94,6 +94,15 @@ def fit(text: str, width: int, ellipsis: str = "…") -> str:
     return text if len(text) <= width else text[: max(width - len(ellipsis), 0)] + ellipsis[: max(width, 0)]
 
 
+def fit_name(name: str, width: int, ellipsis: str = "…") -> str:
+    """*name* in at most *width* characters, what is too much taken from its middle: names of a kind begin alike."""
+    room = width - len(ellipsis)
+    if len(name) <= width or room < 4:
+        return fit(name, width, ellipsis)
+    first = room // 3
+    return name[:first] + ellipsis + name[len(name) - (room - first) :]
+
+
 def tall_curve(values: Sequence[float], width: int, height: int, levels: str) -> list[str]:
     """A curve that is *height* rows high, from the top."""
     shown, last = resampled(values, width), len(levels) - 1

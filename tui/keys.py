@@ -21,6 +21,7 @@ BINDINGS: list[BindingType] = [
     Binding("escape", "back", "back", show=False, id="back"),
     Binding("e", "engine(1)", "next engine", show=False, id="engine"),
     Binding("E", "engine(-1)", "previous engine", show=False, id="engine_back"),
+    Binding("ctrl+o", "jump", "jump", show=False, id="jump"),
     Binding("r", "record", "record", id="record"),
     Binding("t", "theme", "theme", show=False, id="theme"),
     Binding("right", "step(1)", "one frame on", show=False, id="step"),
@@ -32,23 +33,37 @@ BINDINGS: list[BindingType] = [
     Binding("at", "jump_time", "go to a time", show=False, id="jump_time"),
 ]
 
+# Of the policy screen.
+POLICY_BINDINGS: list[BindingType] = [
+    Binding("m", "change('params')", "params", id="policy.params"),
+    Binding("l", "change('reload')", "reload", id="policy.reload"),
+    Binding("w", "change('shadow')", "shadow", id="policy.shadow"),
+    Binding("o", "change('off')", "off/on", id="policy.off"),
+]
+
 COMMANDS = (
     ("Help", "All keys", "help_screen"),
+    ("Jump", "A letter on every place", "jump"),
     ("Pause", "Freeze the screen, or the recording", "pause"),
     ("Record", "Record into a file, or end it", "record"),
     ("Filter", "Only rows with these words", "filter"),
     ("Next engine", "Look at another engine", "engine(1)"),
     ("Go to a time", "Of a recording", "jump_time"),
+    ("Params", "Other values for the policy's params", "change('params')"),
+    ("Reload", "Another policy, tried first", "change('reload')"),
+    ("Shadow", "Ask a policy beside the one in force", "change('shadow')"),
+    ("Policy off or on", "Set it aside, or put it back", "change('off')"),
     ("Quit", "Leave", "quit"),
 )
 
 # In the order of the help, by heading.
 HEADINGS = {
-    "Screens": ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet", "next", "previous"),
+    "Screens": ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet", "next", "previous", "jump"),
     "Tables": (
         "rows.down", "rows.up", "rows.page_down", "rows.page_up", "rows.first", "rows.last", "rows.open", "rows.sort",
         "rows.sort_back", "filter", "back",
     ),
+    "Policy (asks first)": ("policy.params", "policy.reload", "policy.shadow", "policy.off"),
     "Time": ("pause", "step", "step_back", "skip", "skip_back", "faster", "slower", "jump_time", "record"),
     "Else": ("engine", "engine_back", "theme", "help", "quit"),
 }  # fmt: skip

@@ -21,6 +21,8 @@ class EngineView:
 
     name: str
     frame: Frame
+    server: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Moment:
 
     @property
     def fresh(self) -> bool:
-        return not any(self.name == server or self.name.startswith(f"{server}/") for server, _ in self.trouble)
+        return not self.engines or all(self.engines[self.engine].server != server for server, _ in self.trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,9 @@ class Model:
 
 def _views(server: str, status: Status) -> list[EngineView]:
     several = len(status.engines) > 1
-    return [EngineView(f"{server}/{n}" if several else server, frame) for n, frame in enumerate(status.engines)]
+    return [
+        EngineView(f"{server}/{n}" if several else server, frame, server, n) for n, frame in enumerate(status.engines)
+    ]
 
 
 def _point(frame: Frame, before: Frame | None, at: float) -> Point:

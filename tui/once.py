@@ -37,6 +37,6 @@ def advice_of(delivery: Delivery) -> list[str]:
     assert delivery.status is not None
     lines = []
     for frame in delivery.status.engines:
-        for advice in advise(Moment((EngineView(delivery.server, frame),))):
+        for advice in advise(Moment((EngineView(delivery.server, frame, delivery.server),))):
             lines.append(f"{advice.code}  {advice.headline}: {advice.what_to_do}")
     return lines

@@ -108,14 +108,14 @@ class Reader:
                 try:
                     raw = self._file.readline()
                 except _UNREADABLE as problem:
-                    self.cut = f"{self.path} ends early: {_said(problem)}"
+                    self.cut = f"{self.path.name} ends early: {_said(problem)}"
                     return
                 if not raw:
                     return
                 try:
                     yield msgspec.json.decode(raw, type=Line), raw
                 except (msgspec.DecodeError, UnicodeDecodeError):
-                    self.cut = f"{self.path} ends early: its last line is cut off"
+                    self.cut = f"{self.path.name} ends early: its last line is cut off"
                     return
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.glyphs import fit
+from tui.glyphs import fit, fit_name
+from tui.jump import Target
 
 if TYPE_CHECKING:
     from textual.events import Click
@@ -34,8 +36,9 @@ Row = TypeVar("Row")
 class Column(Generic[Row]):
     """*write*: the cell of a row; *sort*: by what the column sorts, largest first where *largest*; None: it doesn't.
 
-    *width* in characters; 0: it takes what is left. *colour*: of a row's cell, in words of the palette. Where the table
-    is narrow, columns with the highest *spare* go first; 0 stays.
+    *width* in characters; 0: it takes what is left. *colour*: of a row's cell, in words of the palette. Where the
+    table is narrow, columns with the highest *spare* go first; 0 stays. *name*: its cells are names, whose ends tell
+    more than their middles.
     """
 
     title: str
@@ -46,6 +49,7 @@ class Column(Generic[Row]):
     largest: bool = False
     colour: Callable[[Row], str] | None = None
     spare: int = 0
+    name: bool = False
 
 
 def amount(
@@ -70,7 +74,8 @@ def amount(
 
 
 class Rows(ScrollView, Generic[Row], can_focus=True):
-    """*key*: what tells rows apart; *words*: what a filter looks in."""
+    """*key*: what tells rows apart; *words*: what a filter looks in. *newest_first*: a stream, whose head is followed
+    while the cursor is on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "down", show=False, id="rows.down"),
@@ -108,9 +113,10 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
         key: Callable[[Row], object],
         words: Callable[[Row], str],
         nothing: str = "nothing here",
-        id: str | None = None,
+        newest_first: bool = False,
     ) -> None:
-        super().__init__(id=id)
+        super().__init__()
+        self.newest_first = newest_first
         self.columns = tuple(columns)
         self._key, self._words = key, words
         self._nothing = nothing
@@ -161,8 +167,12 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
             rows.sort(key=column.sort, reverse=column.largest)
         self.shown = rows
         places = {self._key(row): place for place, row in enumerate(rows)} if chosen is not None else {}
-        self.cursor = min(places.get(chosen, self.cursor), max(len(rows) - 1, 0))
+        before, self.cursor = self.cursor, min(places.get(chosen, self.cursor), max(len(rows) - 1, 0))
+        if self.newest_first and before == 0 and self._sorted_by is None:
+            self.cursor = 0  # at the top of a stream one follows it
         self.virtual_size = Size(self.size.width, len(rows) + 1)
+        if self.cursor != before:
+            self._see_cursor()
         self.refresh()
 
     # --- drawing --------------------------------------------------------------------------------------
@@ -207,7 +217,10 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
                 colour = self.look.style(column.colour(row)) if column.colour is not None else None
                 if self.look.faded:
                     colour = self.look.palette.dim
-                text = _cell(column.write(row), cells, column.right, self.look.glyphs.ellipsis)
+                written = column.write(row)
+                if column.name:
+                    written = fit_name(written, cells, self.look.glyphs.ellipsis)
+                text = _cell(written, cells, column.right, self.look.glyphs.ellipsis)
                 segments.append(Segment(text + " ", base + Style(color=colour) + back))
         return Strip(segments).adjust_cell_length(width, base + back)
 
@@ -230,14 +243,17 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
         place = min(max(place, 0), max(len(self.shown) - 1, 0))
         moved = place != self.cursor
         self.cursor = place
-        top, seen = round(self.scroll_offset.y), max(self.size.height - 1, 1)
-        if place < top:
-            self.scroll_to(y=place, animate=False)
-        elif place >= top + seen:
-            self.scroll_to(y=place - seen + 1, animate=False)
+        self._see_cursor()
         self.refresh()
         if moved and self.row is not None:
             self.post_message(self.Moved(self, self.row))
+
+    def _see_cursor(self) -> None:
+        top, seen = round(self.scroll_offset.y), max(self.size.height - 1, 1)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False)
+        elif self.cursor >= top + seen:
+            self.scroll_to(y=self.cursor - seen + 1, animate=False)
 
     def action_move(self, by: int) -> None:
         self.move_to(self.cursor + by)
@@ -276,6 +292,17 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
             self.move_to(place)
             if again or event.chain > 1:
                 self.action_open()
+
+    def targets(self) -> list[Target]:
+        """The titles that can be sorted by, and the rows that are seen, to be jumped to."""
+        at, left, found = self.content_region.offset, 0, []
+        for number, cells in enumerate(self.widths(self.size.width)):
+            if cells and self.columns[number].sort is not None:
+                found.append(Target(at + Offset(left, 0), partial(self._sort_by, number)))
+            left += cells + 1 if cells else 0
+        first = round(self.scroll_offset.y)
+        seen = range(first, min(first + self.size.height - 1, len(self.shown)))
+        return found + [Target(at + Offset(0, place - first + 1), partial(self.move_to, place)) for place in seen]
 
     def _sort_at(self, x: int) -> None:
         left = 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
+from textual.geometry import Offset
 from textual.widgets import Static
 
 from tui.glyphs import clock, fit
+from tui.jump import Target
 from tui.panel import Panel
 from tui.views.catalogue import VIEWS
 
@@ -79,6 +83,14 @@ class Tabs(Panel):
             return whole
         return [(name, title if name == self._chosen else title[:3]) for name, title in whole]
 
+    def targets(self) -> list[Target]:
+        """The tabs, to be jumped to."""
+        at, found = self.content_region.offset, []
+        for name, title in self._titles(self.size.width):
+            found.append(Target(at, partial(self.run_action, f"app.view('{name}')")))
+            at += Offset(len(title) + 4, 0)
+        return found
+
     async def on_click(self, event: Click) -> None:
         x = 0
         for name, title in self._titles(self.size.width):
@@ -93,7 +105,7 @@ class Banner(Panel):
 
     def show(self, moment: object) -> None:
         super().show(moment)  # type: ignore[arg-type]
-        said = self._said()
+        said = self._wrapped(max(self.app.size.width - 2, 10))
         self.display = bool(said)
         self.styles.height = len(said)
 
@@ -107,10 +119,14 @@ class Banner(Panel):
             said.append(app.problem)
         if playback is not None and playback.note and playback.note != "still reading":
             said.append(playback.note)
-        return said[:3]
+        return said
+
+    def _wrapped(self, width: int) -> list[str]:
+        """At most three lines."""
+        return [line for said in self._said() for line in textwrap.wrap(f"! {said}", width, subsequent_indent="  ")][:3]
 
     def lines(self, width: int, height: int) -> list[Text]:
-        return [Text(f"! {sentence}", f"bold {self.look.palette.bad}", no_wrap=True) for sentence in self._said()]
+        return [Text(line, f"bold {self.look.palette.bad}", no_wrap=True) for line in self._wrapped(width)]
 
 
 class TooSmall(Static):

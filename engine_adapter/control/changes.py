@@ -70,3 +70,37 @@ def change(url: str, what: str, body: Mapping[str, Any], key: str | None = None,
         return msgspec.json.decode(text, type=Answer, strict=False)
     except msgspec.DecodeError as problem:
         raise Unreachable(f"{base_url(url)}: not the answer of a lamps server: {problem}") from problem
+
+
+def sentences(answer: Answer) -> list[str]:
+    """What an answer amounts to, for people: a line or two for each engine."""
+    several = len(answer.engines) > 1
+    return [
+        f"engine {number}: {line}" if several else line
+        for number, engine in enumerate(answer.engines)
+        for line in _sentences(engine)
+    ]
+
+
+def _sentences(engine: Standing) -> list[str]:
+    policy = f"policy {engine.policy.name}, revision {engine.policy.revision}"
+    lines = []
+    if (trial := engine.trial) is not None:
+        lines.append(
+            f"tried on {trial.waiting} waiting, {trial.asked} paused: {trial.moved} of the first {trial.compared} "
+            f"places and {trial.differing} decisions about calls differ; one ranking takes {1000 * trial.rank_s:.2f} ms"
+        )
+        if trial.nans:
+            lines.append(f"{trial.nans} waiting requests have a rank that is not a number")
+    match engine.state:
+        case "":
+            lines.append(f"{policy}: tried, nothing was changed")
+        case "on" if engine.shadow is not None:
+            lines.append(f"on: {policy}; shadow {engine.shadow.name}, revision {engine.shadow.revision}")
+        case "on":
+            lines.append(f"on: {policy}")
+        case state:
+            lines.append(f"{state}: first come, first served, nothing held for paused sessions; {policy}, is set aside")
+            if state == "ejected":
+                lines.append(engine.reason)
+    return lines

@@ -124,6 +124,12 @@ async def engine_command(engine_client: Any, name: str, payload: str) -> list[st
     return list(await asyncio.gather(*calls))
 
 
+def stopping(state: Any) -> bool:
+    """Whether the server whose app has this *state* is told to stop: uvicorn then waits for all open streams, for as
+    long as they last."""
+    return bool(getattr(getattr(state, "server", None), "should_exit", False))
+
+
 def engines_to_choose_from(engine_client: Any) -> int:
     """How many engines a request may be sent to by its `data_parallel_rank`; 1 where an outer balancer has chosen."""
     engines = len(engine_client.engine_core.core_engines)

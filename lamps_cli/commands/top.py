@@ -12,10 +12,9 @@ import click
 
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
-from lamps_cli.output import wants_colour, warn, write, write_json
+from lamps_cli.output import talk, wants_colour, warn, write, write_json
 
 if TYPE_CHECKING:
-    from tui.app import Explain
     from tui.model import Delivery
     from tui.sources import Source
 
@@ -45,6 +44,7 @@ ONCE_S = 10.0
 @click.option("--keys", type=_FILE, help=f"Keys of your own.  [default: {KEYS} here or in ~/.config/lamps]")
 @click.option("--once", is_flag=True, help="Print what is there now as text, and end.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: as JSON.")
+@click.option("--read-only", is_flag=True, help="Only watch: the server is told nothing.")
 @click.option("--web", is_flag=True, help="Serve the monitor to browsers (needs textual-serve).")
 @click.option("--host", default="127.0.0.1", show_default=True, help="With --web: the address.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8900, show_default=True, help="With --web: the port.")
@@ -62,6 +62,7 @@ def top(
     keys: Path | None,
     once: bool,
     as_json: bool,
+    read_only: bool,
     web: bool,
     host: str,
     port: int,
@@ -71,21 +72,34 @@ def top(
     Where the KV memory goes, which requests wait and why, what was decided about paused sessions, how fast answers
     come, how predictions fare. ? lists the keys, : has a palette of commands, q leaves.
 
+    On the policy screen, params are set, another policy is tried and put in force, one is asked beside it, and all is
+    switched off; each asks first. A browser (--web) only watches.
+
     --demo and --replay play a recording: space pauses, arrow keys step, + and - change the speed, @ goes to a time.
     """
     if as_json and not once:
         raise Failure("--json goes with --once")
-    if web:
-        _serve(urls, demo, replay, api_key, host, port)
+    if web and (once or record is not None):
+        raise Failure("--once and --record go without --web")
+    source, own = _source(urls, demo, replay, api_key, every, rows), _keys(keys)
+    if web:  # what is wrong with source and keys has been said here, not in the browser
+        words = [*urls, "--every", every, "--rows", rows, "--view", view, "--theme", theme]
+        words += [*(["--demo"] if demo else []), *(["--ascii"] if ascii_only else [])]
+        words += [*(["--replay", replay] if replay else []), *(["--keys", keys] if keys else [])]
+        _serve([str(word) for word in words], api_key, host, port)
         return
-    source = _source(urls, demo, replay, api_key, every, rows)
     if once:
         _print_once(source, every, as_json)
         return
+    from lamps_cli.watched import Watched, explain_recorded
     from tui.app import Options, Top
 
-    options = Options(theme, ascii_only, record, view, _keys(keys))
-    app = Top(source, options, _explainer(urls, api_key) if not (demo or replay) else None)
+    options = Options(theme, ascii_only, record, view, own)
+    if demo or replay:
+        app = Top(source, options, explain_recorded)
+    else:
+        watched = Watched(urls, api_key)
+        app = Top(source, options, watched.explain, None if read_only else watched.commands())
     app.run()
     raise click.exceptions.Exit(ExitCode.OK if app.return_code is None else app.return_code)
 
@@ -169,47 +183,19 @@ def _keys(path: Path | None) -> dict[str, str]:
     return dict(given)
 
 
-# --- one request, explained
-
-
-def _explainer(urls: tuple[str, ...], key: str | None) -> Explain:
-    """Asks a live server for the rows of one request and explains them by the policy that runs there."""
-    from engine_adapter.control.client import DEFAULT_URL, Unreachable, fetch_states, key_from_environment
-    from tui.sources.live import name_of
-
-    by_name = {name_of(url): url for url in urls or (DEFAULT_URL,)}
-
-    def explain(engine: str, about: str) -> str:
-        server, _, number = engine.partition("/")
-        try:
-            states = fetch_states(by_name[server], key or key_from_environment(), requests=(about,))
-        except Unreachable as problem:
-            raise ValueError(str(problem)) from None
-        from lamps_cli.commands.explain import explained
-
-        try:
-            return explained(states[int(number or 0)], about)
-        except Failure as failure:
-            raise ValueError(failure.message) from None
-
-    return explain
-
-
 # --- in a browser
 
 
-def _serve(urls: tuple[str, ...], demo: bool, replay: Path | None, api_key: str | None, host: str, port: int) -> None:
+def _serve(arguments: list[str], api_key: str | None, host: str, port: int) -> None:
     """The same command line, but for --web, for every visitor."""
-    from tui.web import NoWeb, serve
+    from tui.web import LOOPBACK, NoWeb, serve
 
     if api_key is not None:
         os.environ["LAMPS_API_KEY"] = api_key  # a command line is read by everybody on this machine
-    arguments = [*urls, *(["--demo"] if demo else []), *(["--replay", str(replay)] if replay else [])]
-    _source(urls, demo, replay, api_key, 1.0, 1).stop()  # what is wrong with them is said here, not in the browser
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if host not in LOOPBACK:
         warn("everybody who reaches this address sees what the monitor shows, without a key")
     try:
-        serve(arguments, host, port)
+        serve(arguments, host, port, talk)
     except NoWeb as problem:
         raise Failure(str(problem), "pip install 'vllm-lamps[web]'") from None
     except OSError as problem:

@@ -341,6 +341,24 @@ async def test_events_carry_the_status_and_go_on_after_trouble(monkeypatch: pyte
     assert asked[0] == ("status", '{"rows": 7}')
 
 
+async def test_streams_end_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LOOK_S", 0.01)
+    stops = asyncio.Event()
+
+    async def command(name: str, payload: str) -> list[str]:
+        return [ENGINE_FRAME if name == "status" else '{"engine": "0", "number": 0}']
+
+    made = Control(Keys([]), command, dict, stops.is_set)
+    for answer in (await made.events(getting("every=60")), await made.turns(getting())):
+        assert isinstance(answer, StreamingResponse)
+        body = aiter(answer.body_iterator)
+        assert bytes(await anext(body)).startswith(b"data: ")  # type: ignore[arg-type]
+        stops.set()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(anext(body), 5)
+        stops.clear()
+
+
 async def test_every_control_route_asks_for_the_key() -> None:
     made, asked = control([[ENGINE_FRAME]])
     for route in (made.status, made.events, made.state):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine_adapter.control.client import stream_status
 from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.vllm import checks, compat_api, launch
 from engine_adapter.vllm.causes import explained
@@ -193,6 +194,8 @@ def test_a_server_comes_up_quietly_and_ends_at_ctrl_c(tmp_path: Path) -> None:
         status = server.status()
         assert status.engines[0].policy.name == "fcfs"
         assert until(lambda: "ready after" in log.read_text())
+        watching = stream_status(server.url)  # a monitor that stays keeps no server from ending
+        assert not isinstance(next(watching), str)
         os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
         assert server.process.wait(30) == 0
     said = log.read_text().splitlines()

@@ -14,11 +14,16 @@ from tui.sources import Source
 
 @asynccontextmanager
 async def running(
-    source: Source, size: tuple[int, int] = (80, 24), options: Options | None = None, explain: Explain | None = None
+    source: Source,
+    size: tuple[int, int] = (80, 24),
+    options: Options | None = None,
+    explain: Explain | None = None,
+    commands: Any = None,
+    toasts: bool = True,
 ) -> AsyncIterator[Pilot[Any]]:
     """The monitor of *source*, its first deliveries on the screen."""
-    app = Top(source, options, explain)
-    async with app.run_test(size=size) as pilot:
+    app = Top(source, options, explain, commands)
+    async with app.run_test(size=size, notifications=toasts) as pilot:
         await settle(pilot)
         yield pilot
 

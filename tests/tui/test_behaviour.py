@@ -6,11 +6,12 @@ from pathlib import Path
 
 from textual.widgets import Input
 
-from engine_adapter.control.frames import VERSION, Frame, Guard, Memory, PolicyInfo, Waiting
+from engine_adapter.control.frames import VERSION, Decision, Frame, Guard, Memory, PolicyInfo, Waiting
 from tests.tui.conftest import Told, status
 from tests.tui.screens import line, press, running, text
 from tui.app import Options, Top
-from tui.model import Delivery
+from tui.jump import LETTERS
+from tui.model import Delivery, EngineView
 from tui.recording import Reader
 from tui.themes import PALETTES
 from tui.views.base import TableView
@@ -115,8 +116,8 @@ async def test_a_click_opens_a_row_and_a_title_sorts() -> None:
 async def test_opening_a_request_asks_the_engine_where_that_can_be_done() -> None:
     asked = []
 
-    def explain(engine: str, about: str) -> str:
-        asked.append((engine, about))
+    def explain(engine: EngineView, about: str | Decision) -> str:
+        asked.append((engine.server, about))
         if about == "r2":
             raise ValueError("there is no request r2")
         return "place 1 of 2 [not markup]"
@@ -198,7 +199,7 @@ async def test_engines_are_gone_through_and_the_odd_one_is_named(film: list[Deli
 
 
 async def test_themes_keep_the_words(film: list[Delivery]) -> None:
-    async with running(Told(film)) as pilot:
+    async with running(Told(film), toasts=False) as pilot:
         before = text(pilot)
         for _ in PALETTES:
             await press(pilot, "t")
@@ -226,6 +227,24 @@ async def test_help_lists_every_key_and_the_palette_every_screen(film: list[Deli
         await press(pilot, "escape", "colon")
         await pilot.pause(0.3)
         assert "Predictors" in text(pilot)
+
+
+async def test_jump_mode_goes_to_screens_titles_and_rows(film: list[Delivery]) -> None:
+    async with running(Told(film), (120, 30)) as pilot:
+        app = pilot.app
+        assert isinstance(app, Top)
+        await press(pilot, "ctrl+o")
+        assert " a" in text(pilot).splitlines()[1]
+        await press(pilot, "s")  # the second tab
+        assert app.view.title == "Queue" and len(app.screen_stack) == 1
+        table = app.view.table  # type: ignore[attr-defined]
+        await press(pilot, "ctrl+o", "k")  # seven tabs, then the first title
+        assert table.sorting == "#"
+        titles = sum(1 for n, cells in enumerate(table.widths(table.size.width)) if cells and table.columns[n].sort)
+        await press(pilot, "ctrl+o", LETTERS[7 + titles + 2])
+        assert table.cursor == 2
+        await press(pilot, "ctrl+o", "escape", "1", "ctrl+o", LETTERS[7])
+        assert app.view.title == "Calls"  # what the memory's panel leads to
 
 
 async def test_frames_go_on_behind_a_dialog() -> None:

@@ -9,6 +9,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container
 
+from engine_adapter.control.frames import Decision
+from tui.jump import Target
 from tui.model import Moment
 from tui.panel import Panel
 from tui.rows import Column, Rows
@@ -37,6 +39,10 @@ class View(Container):
         """A sentence about what is to be seen."""
         return ""
 
+    def targets(self) -> list[Target]:
+        """What can be jumped to."""
+        return []
+
 
 class Detail(Panel):
     """What there is to say of the row under the cursor."""
@@ -51,12 +57,15 @@ class TableView(View):
     """A table above, or beside, the detail of its chosen row."""
 
     nothing: ClassVar[str] = "nothing here"
+    newest_first: ClassVar[bool] = False
     subject: ClassVar[str] = ""
     """What the detail is about, for its title."""
 
     def compose(self) -> ComposeResult:
         columns = self.columns(Moment())
-        self.table: Rows[Any] = Rows(columns, key=self.key, words=self.words, nothing=self.nothing)
+        self.table: Rows[Any] = Rows(
+            columns, key=self.key, words=self.words, nothing=self.nothing, newest_first=self.newest_first
+        )
         yield self.table
         yield Detail(self.subject)
 
@@ -89,6 +98,9 @@ class TableView(View):
     def filter(self) -> str:
         return self.table.filter
 
+    def targets(self) -> list[Target]:
+        return self.table.targets()
+
     def on_rows_moved(self, event: Rows.Moved) -> None:
         self.query_one(Detail).redraw()
 
@@ -117,8 +129,8 @@ class TableView(View):
         """The row was chosen; whether that was all there was to do. Else its detail is shown in full."""
         return False
 
-    def about(self, row: Any) -> str:
-        """The request or session of a row, which a live server can be asked about; "" where there is none."""
+    def about(self, row: Any) -> str | Decision:
+        """What of a row can be explained: a request or session by its name, a decision; "" where nothing can."""
         return ""
 
     def detail(self, row: Any, width: int) -> list[Text]:

@@ -31,7 +31,7 @@ class Calls(TableView):
 
     def columns(self, moment: Moment) -> Sequence[Column[Paused]]:
         return [
-            Column("session", 0, lambda r: r.session, sort=lambda r: r.session),
+            Column("session", 0, lambda r: r.session, sort=lambda r: r.session, name=True),
             Column("calls", 12, lambda r: r.tool or "-", sort=lambda r: r.tool),
             amount("for", 7, lambda r: r.age_s, seconds),
             Column(

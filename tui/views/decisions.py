@@ -19,6 +19,7 @@ _COLOURS = {"call": "accent", "admit": "good", "preempt": "bad", "pin": "warn", 
 
 class Decisions(TableView):
     title: ClassVar[str] = "Decisions"
+    newest_first: ClassVar[bool] = True
     nothing: ClassVar[str] = "nothing has been decided yet"
     subject: ClassVar[str] = "From what it was decided"
 
@@ -28,7 +29,7 @@ class Decisions(TableView):
             Column("ago", 7, lambda r: seconds(max(now - r.at, 0.0)), right=True),
             Column("kind", 8, lambda r: r.kind, sort=lambda r: r.kind, colour=lambda r: _COLOURS.get(r.kind, "text")),
             Column("what", 22, lambda r: r.what, sort=lambda r: r.what),
-            Column("session", 14, lambda r: r.session, sort=lambda r: r.session, spare=2),
+            Column("session", 16, lambda r: r.session, sort=lambda r: r.session, spare=2, name=True),
             Column("line", 4, lambda r: str(r.line) if r.line else "", right=True, sort=lambda r: r.line, spare=1),
             Column("about", 0, lambda r: r.note),
         ]
@@ -45,8 +46,8 @@ class Decisions(TableView):
     def summary(self, moment: Moment) -> str:
         return f"the last {len(moment.decisions):,}" if moment.decisions else ""
 
-    def about(self, row: Decision) -> str:
-        return row.session
+    def about(self, row: Decision) -> str | Decision:
+        return row if row.kind == "call" else row.request or row.session
 
     def detail(self, row: Decision, width: int) -> list[Text]:
         frame, look = self.moment.frame, self.app.look  # type: ignore[attr-defined]

@@ -14,13 +14,20 @@ from tui.model import PLAIN, EngineView, Moment, paused_of, running_of
 from tui.rows import Column, amount
 from tui.views.base import TableView
 
+
+def _used(frame: Frame) -> float:
+    """The share of the KV memory that can't be had now: a cached prefix can."""
+    memory = frame.memory
+    return (memory.running + memory.pinned) / max(memory.total, 1)
+
+
 # What engines are compared by: a value, how far it must be off the median to be odd (as a share of it, and at least).
 _COMPARED: tuple[tuple[str, Callable[[Frame], float], float, float], ...] = (
     ("waiting", lambda f: float(f.waiting_total), 0.6, 5.0),
     ("running", lambda f: float(running_of(f)), 0.6, 5.0),
     ("first token p50", lambda f: f.latency.first_token.p50, 1.0, 0.1),
     ("first token p99", lambda f: f.latency.first_token.p99, 1.0, 0.5),
-    ("memory in use", lambda f: 1.0 - f.memory.free / max(f.memory.total, 1), 0.5, 0.25),
+    ("memory in use", _used, 0.5, 0.25),
     ("preemptions", lambda f: float(f.counters.get("preemptions", 0)), 1.0, 20.0),
 )
 
@@ -35,7 +42,7 @@ class Fleet(TableView):
         odd = {view.name: oddities(view, moment.engines) for view in moment.engines}
 
         def state(view: EngineView) -> str:
-            if view.name.split("/")[0] in lost:
+            if view.server in lost:
                 return "lost"
             return f"odd: {odd[view.name][0]}" if odd.get(view.name) else view.frame.guard.state
 
@@ -45,7 +52,7 @@ class Fleet(TableView):
             amount("running", 7, lambda r: running_of(r.frame), count),
             amount("waiting", 7, lambda r: r.frame.waiting_total, count),
             amount("paused", 7, lambda r: paused_of(r.frame), count),
-            amount("KV used", 7, _used, share),
+            amount("KV used", 7, lambda r: _used(r.frame), share),
             amount("held", 6, lambda r: r.frame.pins.share, share, spare=1),
             amount("first p50", 9, lambda r: r.frame.latency.first_token.p50, seconds),
             amount("p99", 7, lambda r: r.frame.latency.first_token.p99, seconds, spare=2),
@@ -108,8 +115,3 @@ def oddities(view: EngineView, engines: Sequence[EngineView]) -> list[str]:
 
 def _policy(view: EngineView) -> str:
     return "none" if view.frame.policy.name == PLAIN else view.frame.policy.name
-
-
-def _used(view: EngineView) -> float:
-    memory = view.frame.memory
-    return (memory.running + memory.pinned) / max(memory.total, 1)

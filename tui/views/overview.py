@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,6 +11,7 @@ from textual.app import ComposeResult
 
 from tui.advice import advise
 from tui.glyphs import count, seconds
+from tui.jump import Target
 from tui.model import Peaks, paused_of, running_of
 from tui.panel import Panel
 from tui.views.base import View
@@ -156,6 +158,14 @@ class Overview(View):
         yield PolicyPanel("Policy")
         yield AdvicePanel("Advice")
         yield FlowPanel("Requests and latency")
+
+    def targets(self) -> list[Target]:
+        """The panels, each to the screen that tells more."""
+        more = ((MemoryPanel, "calls"), (PolicyPanel, "policy"), (AdvicePanel, "decisions"), (FlowPanel, "queue"))
+        return [
+            Target(self.query_one(panel).region.offset, partial(self.run_action, f"app.view('{name}')"))
+            for panel, name in more
+        ]
 
     def help(self) -> str:
         return "Memory by use, requests by state, rates and latencies of the last minutes, and what stands out."

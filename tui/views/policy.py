@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
+from textual import work
+from textual.binding import BindingType
 
 from engine_adapter.control.frames import Frame, RuleUse
+from tui import keys
 from tui.glyphs import count
 from tui.model import PLAIN, Moment
 from tui.rows import Column
 from tui.views.base import TableView
+
+if TYPE_CHECKING:
+    from tui.app import Top
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class Line:
 
 
 class PolicyView(TableView):
+    BINDINGS: ClassVar[list[BindingType]] = keys.POLICY_BINDINGS
     title: ClassVar[str] = "Policy"
     nothing: ClassVar[str] = "the server doesn't tell its policy's text"
     subject: ClassVar[str] = "Rules, params, shadow"
@@ -81,6 +88,13 @@ class PolicyView(TableView):
                 look.text(("this server takes no commands: reload, params, shadow and off are its to offer", "dim"))
             )
         return lines
+
+    @work
+    async def action_change(self, what: str) -> None:
+        """Change something in the server: a flow of `tui.changing`."""
+        from tui import changing
+
+        await changing.FLOWS[what](cast("Top", self.app))
 
     def help(self) -> str:
         return "The policy as it runs: how often each line of `on call` answered, and the time of each rule."

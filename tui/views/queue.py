@@ -45,8 +45,8 @@ class Queue(TableView):
         ]  # fmt: skip
         return [
             Column("#", 5, lambda r: str(r.place), right=True, sort=lambda r: r.place),
-            Column("request", 12, lambda r: short(r.id), sort=lambda r: r.id, spare=5),
-            Column("session", 0, lambda r: r.session, sort=lambda r: r.session),
+            Column("request", 12, lambda r: short(r.id), sort=lambda r: r.id, spare=5, name=True),
+            Column("session", 0, lambda r: r.session, sort=lambda r: r.session, name=True),
             amount("waited", 7, lambda r: r.waited_s, seconds),
             amount("prompt", 7, lambda r: r.prompt_tokens, count),
             amount("cached", 7, lambda r: r.cached_tokens, count, spare=4),

@@ -52,7 +52,7 @@ class LampsEndpoints:
         layer = Layer(verdicts.deliver, compat_api.engines_to_choose_from(engine_client))
         compat_api.wrap_handlers(state, layer.chat, completion=layer.completion, responses=layer.responses)
         keys = Keys(compat_api.api_keys(args))
-        self._control = Control(keys, command, lambda: verdicts.counters)
+        self._control = Control(keys, command, lambda: verdicts.counters, partial(compat_api.stopping, state))
         self._changes = Changes(keys, command)
         self._metrics = Metrics(self._control.counts, compat_api.api_server_of(engine_client))
 

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,6 +28,8 @@ TURNS_PATH = "/lamps/turns"
 TURNS_EVERY_S = 1.0
 # A frame costs the engine a few milliseconds between two steps: nobody may ask for it all the time.
 LEAST_EVERY_S, MOST_EVERY_S = 0.25, 60.0
+# A stream looks so often whether its server stops.
+LOOK_S = 0.25
 
 
 def failure(status: HTTPStatus, message: str) -> JSONResponse:
@@ -57,12 +60,20 @@ class Keys:
 
 
 class Control:
-    """Answers the control routes through *command*, which asks every engine of this server."""
+    """Answers the control routes through *command*, which asks every engine of this server. *stopping*: whether the
+    server is on its way out; it waits for its streams."""
 
-    def __init__(self, keys: Keys, command: Command, counters: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        command: Command,
+        counters: Callable[[], Mapping[str, int]],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._keys = keys
         self._command = command
         self._counters = counters
+        self._stopping = stopping
 
     async def status(self, request: Request) -> Response:
         """One frame for each data-parallel engine, and the counters of this API server."""
@@ -107,7 +118,8 @@ class Control:
 
     async def _turns(self) -> AsyncIterator[bytes]:
         since: dict[str, int] = {}
-        while True:
+        goes_on = True
+        while goes_on:
             answer = await self._asked("turns", {"since": since})
             match answer:
                 case bytes():
@@ -116,17 +128,25 @@ class Control:
                     yield b"data: " + answer + b"\n\n"
                 case _:
                     yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
-            await asyncio.sleep(TURNS_EVERY_S)
+            goes_on = await self._goes_on(TURNS_EVERY_S)
 
     async def _stream(self, every_s: float, rows: int) -> AsyncIterator[bytes]:
-        while True:
+        goes_on = True
+        while goes_on:
             answer = await self._status({"rows": rows})
             match answer:
                 case bytes():
                     yield b"data: " + answer + b"\n\n"
                 case _:
                     yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
-            await asyncio.sleep(every_s)
+            goes_on = await self._goes_on(every_s)
+
+    async def _goes_on(self, after_s: float) -> bool:
+        """Wait, but not longer than the server lives; whether there is more to come."""
+        end = time.monotonic() + after_s
+        while not self._stopping() and (left_s := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, LOOK_S))
+        return not self._stopping()
 
     async def _status(self, payload: Mapping[str, Any]) -> bytes | Trouble:
         return await self._asked("status", payload, b', "api": ' + json.dumps(dict(self._counters())).encode())
