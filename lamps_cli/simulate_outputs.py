@@ -86,7 +86,7 @@ def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "engine", f"virtual time: vLLM's own scheduler, steps as profile {question.profile.name} says"
     yield "profile", f"{question.profile.title} ({question.profile.source})"
     if comparison.saturation is not None:
-        yield "saturation", f"{comparison.saturation:.2f} sessions/s, what stock vLLM serves of a backlog"
+        yield "saturation", f"{comparison.saturation:.2f} sessions/s: up to it stock vLLM catches up once it is behind"
     yield "seeds", f"0 to {question.seeds - 1}" if question.seeds > 1 else "0"
     yield "predictions", question.predict
     for name, params in question.policies.items():

@@ -1,4 +1,4 @@
-"""Saturations that were found, kept on disk: the search takes about twenty seconds, and its answer never changes.
+"""Saturations that were found, kept on disk: the search takes about half a minute, and its answer never changes.
 
 A file for each trace and engine, named by a hash of both, of what the search goes by and of vLLM's release.
 """

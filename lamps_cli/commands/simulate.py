@@ -105,11 +105,11 @@ def simulate(
 ) -> None:
     """Compare policies on vLLM's own scheduler in virtual time, each with the same arrivals and token ids.
 
-    Load 1 is saturation: the sessions per second at which a queue builds up in stock vLLM within some 4,000 turns. It
-    is searched by simulation once for each trace and profile, within a minute, and kept in the cache folder. In longer
-    runs a queue may build up below it, where turns that wait lose their prefix cache. Where --sessions isn't given, a
-    run at a load has sessions for at least 6,000 turns.
-    Intervals are t-intervals at 95 % over seeds; ratios are to the first policy, seed by seed.
+    Load 1 is saturation: the most sessions per second at which stock vLLM, once it is behind, catches up again. It is
+    searched by simulation once for each trace and profile, within a minute, and kept in the cache folder. Runs begin
+    with an empty engine; above load 1 a queue comes by chance, then stays. Where --sessions isn't given, a run at a
+    load has sessions for at least 6,000 turns. Intervals are t-intervals at 95 % over seeds; ratios are to the first
+    policy, seed by seed.
 
     \b
     lamps simulate --policy lamps --against stock --load 0.9,1.1

@@ -1,8 +1,9 @@
-"""Saturation: the search finds the rate above which a queue grows, always ends, and what it found is kept."""
+"""Saturation: the search finds the rate up to which a queue goes away, always ends, and what it found is kept."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from engine_adapter.virtual import remembered
 from engine_adapter.virtual import saturation as search
 from engine_adapter.virtual.driver import run
-from engine_adapter.virtual.saturation import NoSaturation, saturation, window
-from engine_adapter.workload.load import Load
+from engine_adapter.virtual.saturation import NoSaturation, backlog, queue_of, saturation, serves, window
+from engine_adapter.workload.arriving import Recorded
+from engine_adapter.workload.load import Load, arrivals
 from engine_adapter.workload.trace import SessionTrace, Trace, Turn
 from tests.virtual.small import profile, session, simulation, trace
 
@@ -25,7 +27,7 @@ def test_the_search_finds_any_rate(exponent: float) -> None:
         patch.setattr(search, "serves", lambda trace, profile, rate: rate <= true)
         guess = search._guess(trace(), profile())
         if guess / search.FACTOR**60 < true < guess * search.FACTOR**60:
-            assert saturation(trace(), profile()) == pytest.approx(true, rel=0.045)
+            assert saturation(trace(), profile()) == pytest.approx(true, rel=0.03)
 
 
 @pytest.mark.parametrize("always", [True, False])
@@ -39,19 +41,39 @@ def test_a_search_without_an_end_ends(monkeypatch: pytest.MonkeyPatch, always: b
 
 
 @pytest.mark.slow
-def test_below_it_the_queue_stays_and_above_it_the_queue_grows_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_below_it_a_queue_goes_away_and_above_it_grows_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "TURNS", 1500)
     found = saturation(trace(), profile())
     assert found == saturation(trace(), profile())
+    running, queue = queue_of(trace(), profile())
 
     def waiting(share: float, sessions: int) -> float:
-        measured = run(simulation("stock", load=Load(share * found, sessions, 5, replacement=True)), None)
-        last_s = max(session.arrival_s for session in measured.sessions)
-        late = [sample.waiting for sample in measured.timeline if 0.75 * last_s <= sample.at_s <= last_s]
-        return sum(late) / len(late)
+        drawn = arrivals(trace(), Load(share * found, sessions, 5, replacement=True))
+        coming = [replace(a.session, name=a.name, start_s=a.arrival_s) for a in drawn]
+        late = Trace("drawn", (*backlog(trace(), running + queue), *coming))
+        measured = run(simulation("stock", trace=late, load=Load(arriving=Recorded())), None)
+        until_s = drawn[-1].arrival_s
+        samples = [sample.waiting for sample in measured.timeline if 0.75 * until_s <= sample.at_s <= until_s]
+        return sum(samples) / len(samples)
 
-    assert max(waiting(0.8, 400), waiting(0.8, 1600)) < search.FEWEST
-    assert search.FEWEST < waiting(1.25, 400) < waiting(1.25, 1600) / 2
+    assert max(waiting(0.8, 400), waiting(0.8, 1600)) < queue / 4
+    assert queue < waiting(1.25, 400) < waiting(1.25, 1600) / 2
+
+
+def test_a_backlog_is_of_sessions_in_their_midst() -> None:
+    found = list(backlog(trace(), 2000))
+    assert len({s.name for s in found}) == 2000
+    assert all(s.start_s == s.turns[0].shared == s.turns[0].gap_s == 0 for s in found)
+    # Every turn is as likely: of 40 sessions with one to four turns there are 100, of which 40 are a session's last.
+    lasts = sum(len(s.turns) == 1 for s in found)
+    assert lasts / 2000 == pytest.approx(0.4, abs=0.04)
+    whole = {s.turns[1:]: len(s.turns) for s in trace().sessions}
+    assert sum(s.turns[1:] in whole for s in found if len(s.turns) > 1) > 300
+
+
+def test_a_run_that_the_engine_serves_at_once_is_told_from_one_it_never_does() -> None:
+    assert serves(trace(), profile(), 0.1)
+    assert not serves(trace(), profile(), 1000.0)
 
 
 def test_a_window_holds_so_many_turns_of_sessions_in_their_midst() -> None:
