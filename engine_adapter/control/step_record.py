@@ -49,7 +49,8 @@ class Header(msgspec.Struct, frozen=True):
 class Add(msgspec.Struct, frozen=True, tag="add", omit_defaults=True):
     """A request reaches the engine. *told*: its marks and hints, as JSON. *salt*: a digest of its cache salt.
 
-    *grammar*: it waits until the grammar of its answer is compiled. *stop*, *eos*: tokens that end it.
+    *grammar*: it waits until the grammar of its answer is compiled. *stop*: tokens that end it; so
+    does *eos*, unless *ignore_eos*.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Add(msgspec.Struct, frozen=True, tag="add", omit_defaults=True):
     told: str = "{}"
     salt: str | None = None
     skip_cache: bool = False
+    ignore_eos: bool = False
     grammar: bool = False
 
 

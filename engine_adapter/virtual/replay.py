@@ -169,6 +169,7 @@ class ReplayEngine:
             extra_args=json.loads(add.told),
             repetition_detection=None if add.repetition is None else RepetitionDetectionParams(*add.repetition),
             skip_reading_prefix_cache=add.skip_cache,
+            ignore_eos=add.ignore_eos,
         )
         if add.eos is not None:
             params.update_from_generation_config({}, eos_token_id=add.eos)

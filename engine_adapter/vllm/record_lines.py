@@ -30,7 +30,7 @@ def header(scheduler: Any) -> record.Header:
         engine=shape.describe(scheduler),
         costs=asdict(runtime.costs.costs),
         learned=record.rows_of(runtime.predictor.state()),
-        beyond=shape.beyond(scheduler),
+        beyond=[*shape.beyond(scheduler), *(["a trained predictor"] if runtime.foretelling is not None else [])],
     )
 
 
@@ -54,6 +54,7 @@ def added(request: Request) -> record.Add:
         told=json.dumps(told, default=repr),
         salt=hashlib.sha256(request.cache_salt.encode()).hexdigest() if request.cache_salt else None,
         skip_cache=request.skip_reading_prefix_cache,
+        ignore_eos=params.ignore_eos,
         grammar=request.status is AWAITS_GRAMMAR,
     )
 

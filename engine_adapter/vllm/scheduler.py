@@ -112,7 +112,7 @@ class LampsMixin(_Base):
         return Arrival(
             id=request.request_id,
             tokens=request.prompt_token_ids or [0] * request.num_prompt_tokens,
-            max_tokens=request.max_tokens,
+            max_tokens=_bound(request),
             priority=request.priority,
             session_id=request.session_id,
             extra_args=(params.extra_args if params is not None else None) or {},
@@ -300,6 +300,13 @@ class LampsScheduler(LampsMixin, Scheduler):
 
 class AsyncLampsScheduler(LampsMixin, AsyncScheduler):
     """For asynchronous scheduling, the default on GPUs."""
+
+
+def _bound(request: Request) -> int | None:
+    """The most that it may generate. Where its end is ignored, the bound is the length itself, as when a trace is
+    replayed: to foretell by it would be to know."""
+    params = request.sampling_params
+    return None if params is not None and params.ignore_eos else request.max_tokens
 
 
 def lamps_scheduler(vllm_config: VllmConfig, *args: Any, **kwargs: Any) -> Scheduler:
