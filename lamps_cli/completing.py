@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 PREDICTIONS = {
     "online": "learned from what was seen before",
+    "learned": "by the model that `lamps predictor train` made; learned:FILE",
     "tool": "the client tells which tool it will call",
     "oracle": "the client tells every length and duration",
     "noise:0.3": "the oracle, each number off by 30 %",

@@ -28,6 +28,7 @@ COMMANDS = {
     "off": "Set the policy of a running server aside: first come, first served.",
     "on": "Put the policy that was set aside back in force.",
     "decisions": "Read a decision log: what was decided, by which rule, from which values.",
+    "predictor": "Train, judge and show the model that foretells lengths.",
     "record": "Record a trace of lengths and times from a server's live traffic.",
     "top": "Watch engines work: memory, queue, calls, decisions.",
     "bench": "Replay a trace against a server and measure it.",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine_adapter.control.frames import Frame, Paused, Running, Status, Waiting
+from engine_adapter.control.frames import Frame, Paused, PredictorInfo, Running, Status, Waiting
 from engine_adapter.control.naming import short
 
 # Rows of one table; what is cut off is counted below it.
@@ -43,6 +43,7 @@ def _show_engine(console: Console, frame: Frame, where: str) -> None:
     if policy.params:
         console.print(Text("params  " + "  ".join(f"{name} {value:g}" for name, value in policy.params.items())))
     _show_guard(console, frame)
+    _show_predictor(console, frame.predictor)
     console.print(_summary(frame))
     _show_table(console, "running", _RUNNING, _running(frame.running))
     _show_table(console, "waiting", _WAITING, _waiting(frame.waiting), frame.waiting_total)
@@ -64,6 +65,20 @@ def _show_guard(console: Console, frame: Frame) -> None:
     if shadow is not None:
         differing = f"differs in {shadow.differing:,} of {shadow.compared:,} samples"
         console.print(Text(f"shadow  {shadow.name}, revision {shadow.revision}: {differing}"))
+
+
+def _show_predictor(console: Console, predictor: PredictorInfo) -> None:
+    """What foretells lengths, unless it is what always does."""
+    if predictor.reason:
+        console.print(Text(f"predictor  online: {predictor.reason}", "yellow"))
+    if predictor.name == "online":
+        return
+    text = f"predictor  {predictor.name}, revision {predictor.revision}, trained on {predictor.source}"
+    if predictor.error is not None:
+        text += f": {predictor.error:.2f} of the error of the online statistics"
+    console.print(
+        Text(text + ("" if predictor.believed else ", so these are used"), "" if predictor.believed else "yellow")
+    )
 
 
 def _summary(frame: Frame) -> Text:

@@ -212,6 +212,22 @@ class Calibration(msgspec.Struct, frozen=True):
     known: float = 0.0
 
 
+class PredictorInfo(msgspec.Struct, frozen=True):
+    """By what lengths of answers are predicted: "online", statistics of this server, or "learned", a trained model.
+
+    *revision*, *source*: of the model, and what it was trained on. *believed*: its forecasts are used; they are set
+    aside while the online statistics foretell better. *error*: its recent error as a share of theirs. *reason*: why a
+    model that was wanted is not there.
+    """
+
+    name: str = "online"
+    revision: str = ""
+    source: str = ""
+    believed: bool = False
+    error: float | None = None
+    reason: str = ""
+
+
 class Arm(msgspec.Struct, frozen=True):
     """An alternative of a decision with its cost; None where it is infinite or undefined."""
 
@@ -300,6 +316,7 @@ class Frame(msgspec.Struct, frozen=True):
     latency: Latency = Latency()
     flow: Flow = Flow()
     rules: tuple[RuleUse, ...] = ()
+    predictor: PredictorInfo = PredictorInfo()
     predictors: tuple[Calibration, ...] = ()
     decisions: tuple[Decision, ...] = ()
     guard: Guard = Guard()

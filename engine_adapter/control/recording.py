@@ -1,6 +1,7 @@
 """Finished turns as a server tells of them, and the sessions of a trace that they make up.
 
-Sessions, tenants and tools are numbered in the order of their coming, as in imported traces: names are the clients'.
+Sessions, tenants and tools are numbered in the order of their coming, as in imported traces: names are the
+clients'. Tools may keep theirs, for who trains a predictor that is to know them.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def stream_turns(url: str, key: str | None = None) -> Iterator[Turns | str]:
 class Gathered:
     """The sessions of the turns so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, tool_names: bool = False) -> None:
+        """*tool_names*: tools keep the names that the clients gave them."""
+        self._tool_names = tool_names
         self.missed = 0
         self.turns = 0
         self._offsets: dict[int, float] = {}
@@ -99,8 +102,11 @@ class Gathered:
         before = growing.turns[-1]
         shared = min(turn.shared, prompt, before.prompt + before.output)
         called = turn.tool not in ("", USER)
-        tool = self._tools.setdefault(turn.tool, f"tool-{len(self._tools) + 1}") if called else None
+        tool = self._tool(turn.tool) if called else None
         growing.turns.append(Turn(prompt, shared, output, turn.gap, "tool" if called else "user", tool))
+
+    def _tool(self, name: str) -> str:
+        return name if self._tool_names else self._tools.setdefault(name, f"tool-{len(self._tools) + 1}")
 
     def _tenant(self, name: str) -> str | None:
         return self._tenants.setdefault(name, f"tenant-{len(self._tenants) + 1}") if name else None

@@ -14,6 +14,8 @@ from engine_adapter.runtime import store as store_module
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.engine import Engine
+from engine_adapter.runtime.foretelling import Foretelling
+from engine_adapter.runtime.length_model import LengthModel, ModelError
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.store import Learned, Store
 from policy_dsl.compiled import CompiledPolicy, compile_policy
@@ -38,6 +40,7 @@ class Settings:
     *store*: the file of what is learned; *decisions*: of the decision log. None: there is none.
     *record*: a new file for a record of all steps, which holds the token ids of all prompts and answers.
     *dumps*: the folder for what the engine held when a policy was ejected; None: in the cache folder.
+    *predictor*: the file of a trained model of lengths; None: what is learned online foretells them.
     """
 
     policy: str = "lamps"
@@ -46,6 +49,7 @@ class Settings:
     decisions: str | None = None
     record: str | None = None
     dumps: str | None = None
+    predictor: str | None = None
 
     @staticmethod
     def from_config(additional_config: object) -> Settings:
@@ -118,6 +122,8 @@ def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
         store = Store(path, engine_id, lambda: Learned(predictor.state(), costs.state()), _warn)
     logger.info("lamps: policy %s, revision %s", policy.name, policy.revision)
     runtime = Runtime(policy, engine, predictor, costs, store)
+    if settings.predictor is not None:
+        _foretell(runtime, Path(settings.predictor))
     if settings.decisions is not None:
         file = decision_log.path_of(Path(settings.decisions), engine_id)
         log = decision_log.DecisionLog(file, engine_id, _warn, runtime.counters)
@@ -127,3 +133,16 @@ def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
 
 def _warn(sentence: str) -> None:
     logger.warning("lamps: %s", sentence)
+
+
+def _foretell(runtime: Runtime, path: Path) -> None:
+    """Let the model in *path* foretell lengths; one that can't be used costs its forecasts, nothing else."""
+    try:
+        model = LengthModel.load(path)
+    except ModelError as problem:
+        runtime.no_model = str(problem)
+        runtime.counters["predictor.unusable"] += 1
+        _warn(f"lengths are foretold by what is learned online: {problem}")
+        return
+    runtime.foretelling = Foretelling(model, runtime.engine.in_real_time, runtime.counters, _warn)
+    logger.info("lamps: predictor %s, trained on %s", model.revision, model.about.source)

@@ -21,6 +21,7 @@ from engine_adapter.runtime.classes import Classes
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.engine import Engine, Running, snapshot
+from engine_adapter.runtime.foretelling import Foretelling
 from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.hints import parse
 from engine_adapter.runtime.in_force import InForce
@@ -55,6 +56,8 @@ class Runtime:
         self.predictor = predictor
         self.costs = costs
         self._store = store
+        self.foretelling: Foretelling | None = None
+        self.no_model = ""  # why no trained model foretells, where one was wanted
         self.counters: Counter[str] = Counter()
         self.watch = Watch()
         self.recording = Recording(engine.facts.hash_block_size)
@@ -151,6 +154,9 @@ class Runtime:
         self.turns[arrival.id] = turn
         if pinned_tokens or back.copied_tokens:
             self._pinned_turns[session.key] = turn
+        if self.foretelling is not None:
+            self.foretelling.arrived(turn, arrival.tokens, self.predictor.output_tokens(session))
+            self._take_up_forecasts(self.foretelling)
         self.deciding.foresee(turn)
         self.recording.arrived(turn, "" if call is None else call.tool, arrival.hashes, now)
         self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
@@ -257,6 +263,8 @@ class Runtime:
         """Give back all pins and save what was learned."""
         self.calls.clear()
         self.watch.close()
+        if self.foretelling is not None:
+            self.foretelling.close()
         if self._store is not None:
             self._store.close()
 
@@ -271,6 +279,8 @@ class Runtime:
         self.step += 1
         self._snapshot = None
         now = self.engine.clock()
+        if self.foretelling is not None:
+            self._take_up_forecasts(self.foretelling)
         self.calls.new_step(now, self.step)
         if now >= self._watch_at:
             self._watch_at = math.floor(now) + 1.0
@@ -344,6 +354,12 @@ class Runtime:
 
     # --- inside --------------------------------------------------------------------------------
 
+    def _take_up_forecasts(self, foretelling: Foretelling) -> None:
+        """What the trained model has answered meanwhile; those that wait are ranked anew."""
+        for turn in foretelling.news(self.turns):
+            if turn.id in self.table:
+                self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
+
     def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
         """What is known of a call that starts now: of several, the tool expected to take longest."""
         call = self.predictor.call(turn.session, turn.hints, tools or (USER,))
@@ -358,6 +374,8 @@ class Runtime:
         )
 
     def _learn_turn(self, turn: Turn, outcome: str) -> None:
-        self.watch.answered(turn)
         tool = turn.call.tool if turn.call is not None else USER
+        self.watch.answered(turn, tool)
+        if self.foretelling is not None:
+            self.foretelling.ended(turn)
         self.predictor.learn_turn(turn.session, turn.hints, turn.generated_tokens, outcome == "call", tool)

@@ -83,6 +83,7 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
             "turns": meter.turns,
         },
         "rules": watch.journal.rows(),
+        "predictor": _predictor(runtime),
         "predictors": watch.calibrations.rows(),
         "decisions": [entry.document() for entry in watch.journal.since(0, DECISIONS)],
         "guard": _guard(runtime),
@@ -116,6 +117,12 @@ def _policy(runtime: Runtime) -> dict[str, Any]:
             for t in policy.terms.terms
         ],
     }
+
+
+def _predictor(runtime: Runtime) -> dict[str, Any]:
+    if runtime.foretelling is None:
+        return {"name": "online", "reason": runtime.no_model}
+    return runtime.foretelling.document()
 
 
 def _memory(runtime: Runtime, total: int, view: View) -> dict[str, int]:

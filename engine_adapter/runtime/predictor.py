@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from engine_adapter.runtime.forecast import CallForecast, Forecast
+from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.learned import ALL, MOST_CLASSES, Classes, Key
 from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, mixed, shrunk
+from engine_adapter.runtime.past import USER
 from engine_adapter.runtime.runs import MOST_TURNS, Left, Runs, Step, classes_of
 from engine_adapter.runtime.sessions import Session
 from policy_dsl.prediction import Dist
-
-USER = "user"
 
 # What is believed before anything was seen; reported with known = False. Durations in seconds,
 # lengths in tokens; sigma 1 throughout: a 90 % quantile 3.6 times the median.
@@ -61,32 +62,6 @@ _DURATION = _default(DEFAULT_DURATION_S)
 _USER_DURATION = _default(DEFAULT_USER_S)
 
 
-@dataclass(frozen=True, slots=True)
-class CallForecast:
-    """A call that begins now: the tool that is expected to take longest, its duration (s), its response (tok)."""
-
-    tool: str
-    duration: Dist
-    response: Dist
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """How a turn will go on. *tool*: of its call, "" when several are likely. *chance*: that it ends in
-    a tool call. *returns*: that the session comes back. *count*: parallel calls. *output*: tokens still
-    to generate in this turn, *output_after*: in the one after the call. *left*: what the session has still to do."""
-
-    tool: str
-    chance: float
-    returns: float
-    count: float
-    duration: Dist
-    response: Dist
-    output: Dist
-    output_after: Dist
-    left: Left
-
-
 class Predictor:
     """What one engine has learned. Not thread-safe, except `state`."""
 
@@ -101,22 +76,39 @@ class Predictor:
     def begin_turn(self, session: Session, prompt_tokens: int) -> None:
         """A turn of *session* has arrived: the first one's prompt tells its class."""
         session.opening = session.opening or prompt_tokens.bit_length()
+        session.past = session.past.begun(prompt_tokens)
 
-    def forecast(self, session: Session, hints: Hints, may_call: bool, max_tokens: int | None) -> Forecast:
-        """How a turn that has arrived will go on. *may_call*: tools are offered; *max_tokens*: None without bound."""
+    def output_tokens(self, session: Session) -> float:
+        """The expected length of the answer of a turn that has arrived, by what was learned here."""
+        return self._output_of(session, _classes(session.tenant, session.last_tool, session.opening)).mean
+
+    def forecast(
+        self,
+        session: Session,
+        hints: Hints,
+        may_call: bool,
+        max_tokens: int | None,
+        foretold: Foretold | None = None,
+    ) -> Forecast:
+        """How a turn that has arrived will go on. *may_call*: tools are offered; *max_tokens*: None without bound.
+
+        *foretold*: what a trained model says of it; it counts for more than what was learned here, and less than hints.
+        """
         classes = _classes(session.tenant, session.last_tool, session.opening)
-        chance = self._chance_of_call(session, hints, may_call, classes)
+        counts = self._counts(classes) if foretold is None or not foretold.tools else foretold.tools
+        chance = self._chance_of_call(session, hints, may_call, classes, foretold)
         tool = hints.call_tool if chance >= 0.5 and hints.call_tool else USER
         if chance >= 0.5 and not hints.call_tool:
-            tool = self._likely_tool(classes)
-        output = self._output_of(session, classes)
+            tool = _likely_tool(counts)
+        if foretold is None:
+            output = self._output_of(session, classes)
+            after = self._output_of(session, _classes(session.tenant, tool, session.opening))
+        else:
+            output, after = foretold.output, foretold.after
         if hints.output_tokens is not None:
             output = Dist.point(hints.output_tokens)
-        after = (
-            Dist.point(hints.output_after_tokens)
-            if hints.output_after_tokens is not None
-            else self._output_of(session, _classes(session.tenant, tool, session.opening))
-        )
+        if hints.output_after_tokens is not None:
+            after = Dist.point(hints.output_after_tokens)
         if max_tokens is not None:
             output = output.capped(max(max_tokens, 0))
         return Forecast(
@@ -124,10 +116,10 @@ class Predictor:
             chance=chance,
             returns=self._returns_of(tool) if hints.call_returns is None else hints.call_returns,
             count=1.0,
-            duration=self._duration_of(tool, session, classes)
+            duration=self._duration_of(tool, session, counts)
             if hints.call_duration_s is None
             else Dist.point(hints.call_duration_s),
-            response=self._response_of(tool, session, classes)
+            response=self._response_of(tool, session, counts)
             if hints.call_response_tokens is None
             else Dist.point(hints.call_response_tokens),
             output=output,
@@ -137,17 +129,17 @@ class Predictor:
 
     def call(self, session: Session, hints: Hints, tools: tuple[str, ...]) -> CallForecast:
         """A call of *tools*, at least one, that begins now; in parallel, so it lasts as long as the longest."""
-        classes = _classes(session.tenant, session.last_tool, session.opening)
+        counts = self._counts(_classes(session.tenant, session.last_tool, session.opening))
         tool = tools[0]
         if len(tools) > 1:
-            tool = max(tools, key=lambda name: self._duration_of(name, session, classes).mean)
+            tool = max(tools, key=lambda name: self._duration_of(name, session, counts).mean)
         duration, response = hints.call_duration_s, hints.call_response_tokens
         if hints.call_tool is not None and hints.call_tool not in tools:
             duration = response = None  # the client spoke of another call
         return CallForecast(
             tool,
-            self._duration_of(tool, session, classes) if duration is None else Dist.point(duration),
-            self._response_of(tool, session, classes) if response is None else Dist.point(response),
+            self._duration_of(tool, session, counts) if duration is None else Dist.point(duration),
+            self._response_of(tool, session, counts) if response is None else Dist.point(response),
         )
 
     @staticmethod
@@ -175,6 +167,7 @@ class Predictor:
             self._runs.ended(session.run)
             session.run.clear()
         session.last_tool = tool
+        session.past = session.past.answered(output_tokens, tool)
 
     def learn_call(self, session: Session, tool: str, duration_s: float, response_tokens: float) -> None:
         """A call has returned."""
@@ -184,6 +177,7 @@ class Predictor:
         self._returns.learn([(tool,)], 1.0, LEAST_TOKENS)
         if session.run:
             session.run[-1].call_time_s = max(duration_s, LEAST_DURATION_S)
+        session.past = session.past.returned(duration_s)
 
     def learn_loss(self, tool: str) -> None:
         """A session never came back from a call of *tool*."""
@@ -225,27 +219,24 @@ class Predictor:
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _chance_of_call(self, session: Session, hints: Hints, may_call: bool, classes: tuple[Key, ...]) -> float:
+    def _chance_of_call(
+        self, session: Session, hints: Hints, may_call: bool, classes: tuple[Key, ...], foretold: Foretold | None
+    ) -> float:
         if hints.call_chance is not None:
             return hints.call_chance
         if hints.call_tool is not None:
             return 1.0
         if not may_call:
             return 0.0
+        if foretold is not None:
+            return foretold.chance
         chance = DEFAULT_CHANCE
         for key in reversed(classes):
             seen = self._chance[key]
             chance += seen.n / (seen.n + _LEAN) * (seen.mean - chance)
         return (session.calls + _LEAN_CHANCE * chance) / (session.ended + _LEAN_CHANCE)
 
-    def _likely_tool(self, classes: tuple[Key, ...]) -> str:
-        counts = self._counts(classes)
-        if not counts:
-            return ""
-        tool = max(counts, key=counts.__getitem__)
-        return tool if counts[tool] >= _SURE * sum(counts.values()) else ""
-
-    def _counts(self, classes: tuple[Key, ...]) -> dict[str, float]:
+    def _counts(self, classes: tuple[Key, ...]) -> Mapping[str, float]:
         for key in classes:
             if key in self._next:
                 return self._next[key]
@@ -287,15 +278,17 @@ class Predictor:
         seen = self._returns[(tool,)]
         return start + seen.n / (seen.n + _LEAN) * (seen.mean - start)
 
-    def _duration_of(self, tool: str, session: Session, classes: tuple[Key, ...]) -> Dist:
-        return self._of_tool(self._duration, tool, session, classes, _USER_DURATION if tool == USER else _DURATION)
+    def _duration_of(self, tool: str, session: Session, counts: Mapping[str, float]) -> Dist:
+        return self._of_tool(self._duration, tool, session, counts, _USER_DURATION if tool == USER else _DURATION)
 
-    def _response_of(self, tool: str, session: Session, classes: tuple[Key, ...]) -> Dist:
-        return self._of_tool(self._response, tool, session, classes, _RESPONSE)
+    def _response_of(self, tool: str, session: Session, counts: Mapping[str, float]) -> Dist:
+        return self._of_tool(self._response, tool, session, counts, _RESPONSE)
 
-    def _of_tool(self, table: Classes, tool: str, session: Session, classes: tuple[Key, ...], default: Moments) -> Dist:
-        """The tool's own measurements; of an unnamed one the mixture that its class calls; else of any tool."""
-        seen = table[(tool,)] if tool else _mixture(table, self._counts(classes))
+    def _of_tool(
+        self, table: Classes, tool: str, session: Session, counts: Mapping[str, float], default: Moments
+    ) -> Dist:
+        """The tool's own measurements; of an unnamed one the mixture of those in *counts*; else of any tool."""
+        seen = table[(tool,)] if tool else _mixture(table, counts)
         if seen.n:
             spread = (seen.n * seen.var_log + _SPREAD_WEIGHT * _SPREAD) / (seen.n + _SPREAD_WEIGHT)
             return Dist.from_moments(seen.mean, seen.mean_log, spread, known=True)
@@ -312,6 +305,14 @@ def _classes(tenant: str, last_tool: str, opening: int) -> tuple[Key, ...]:
 
 def _run_classes(session: Session) -> tuple[Key, ...]:
     return classes_of(session.tenant, session.last_tool, session.opening, len(session.run))
+
+
+def _likely_tool(counts: Mapping[str, float]) -> str:
+    """The one that nearly all calls go to, "" where none is. Chances that don't add up to 1 leave room for others."""
+    if not counts:
+        return ""
+    tool = max(counts, key=counts.__getitem__)
+    return tool if counts[tool] >= _SURE * max(sum(counts.values()), 1.0) else ""
 
 
 def _mixture(table: Classes, counts: Mapping[str, float]) -> Moments:

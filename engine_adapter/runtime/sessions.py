@@ -25,6 +25,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine_adapter.runtime.moments import NOTHING, Moments
+from engine_adapter.runtime.past import NEW, Past
 from engine_adapter.runtime.runs import Step
 
 # The generation prompt at the end of a prompt ("<think>\n" and the like) may not come back.
@@ -46,7 +47,7 @@ class Session:
     present or last turn, from 1. *waited_s*, *service_s*: over all ended turns, kept by the runtime.
     *output*: moments of tokens per turn. *calls*, *ended*: turns that ended in a call, and at all
     (those that could call). *last_tool*: what the last turn called ("" before any). *opening*: size class
-    of its first prompt. *run*: its turns since a person spoke. These six are the predictor's.
+    of its first prompt. *run*: its turns since a person spoke. *past*: all of them. These seven are the predictor's.
     *class_name*: of the policy's class it belongs to, for good ("" before it is known, and without classes), with its
     *attributes* by signal. *running*: its turns that run; *seated_since*: since when one does or KV of its own is held,
     None while neither.
@@ -68,6 +69,7 @@ class Session:
     last_tool: str = ""
     opening: int = 0
     run: list[Step] = field(default_factory=list)
+    past: Past = NEW
     class_name: str = ""
     attributes: Mapping[str, float | bool | str] = field(default_factory=dict)
     running: int = 0

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from engine_adapter.runtime.forecast import Forecast
+from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.hints import Hints
-from engine_adapter.runtime.predictor import Forecast
 from engine_adapter.runtime.sessions import Session
 from engine_adapter.runtime.tenants import Account
 from policy_dsl.catalogue import Signal, signal_of
@@ -29,7 +31,7 @@ class Turn:
     id: str
     session: Session
     hints: Hints
-    foresee: Callable[[], Forecast]
+    foresee: Callable[..., Forecast]
     arrival: float
     prompt_tokens: int
     block_size: int
@@ -57,8 +59,12 @@ class Turn:
     foreseen: Verdict | None = None
     decided: Mapping[str, Value] | None = None
     fcfs_wait_s: float = 0.0  # what first come, first served would have made it wait, as of its arrival
+    ended_at: float = 0.0
     # The call this turn ended in; None before.
     call: CallState | None = field(default=None)
+    # What a trained model says of it, and the length that the online statistics expected; None where there is none.
+    foretold: Foretold | None = None
+    online_tokens: float = 0.0
     _forecast: Forecast | None = field(default=None)
 
     @property
@@ -76,6 +82,14 @@ class Turn:
     def is_foreseen(self) -> bool:
         """Whether anybody has asked for the forecast."""
         return self._forecast is not None
+
+    def foresee_with(self, foretold: Foretold) -> None:
+        """The forecast is to be made with what a trained model says."""
+        self.foresee = partial(self.foresee, foretold=foretold)
+        self._forecast = None
+        if self.generated_tokens:
+            forecast = self.forecast
+            self._forecast = replace(forecast, output=forecast.output.remaining(float(self.generated_tokens)))
 
     def progress(self, context_tokens: int) -> None:
         """It runs, and its context has grown to so many tokens."""

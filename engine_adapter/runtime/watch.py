@@ -27,6 +27,7 @@ class Watch:
         )
         self._unanswered: dict[str, Turn] = {}  # admitted, and no token yet
         self._log: DecisionLog | None = None
+        self._write: Callable[[Entry], None] | None = None
 
     def log_to(self, log: DecisionLog, in_force: Callable[[], CompiledPolicy]) -> None:
         """Write each decision to *log*, with the name and revision of the policy that is *in_force*."""
@@ -35,11 +36,11 @@ class Watch:
             policy = in_force()
             log.put(entry, policy.name, policy.revision)
 
-        self._log, self.journal.sink = log, write
+        self._log, self._write, self.journal.sink = log, write, write
 
     def close(self) -> None:
         """Nothing is logged any more."""
-        self.journal.sink = None
+        self.journal.sink = self._write = None
         if self._log is not None:
             self._log.close()
 
@@ -68,6 +69,7 @@ class Watch:
     def ended(self, turn: Turn, now: float, aborted: bool) -> None:
         """The turn is over."""
         meter = self.meter
+        turn.ended_at = now
         meter.generated_tokens += turn.generated_tokens
         waited_for = self._unanswered.pop(turn.id, None) is not None
         if waited_for and turn.generated_tokens:
@@ -109,9 +111,13 @@ class Watch:
         """A call has returned."""
         self.calibrations.add(call.tool, "s", call.duration, now - call.since)
 
-    def answered(self, turn: Turn) -> None:
-        """A turn's whole answer is known. One that was preempted had a forecast of the rest alone, and where nobody
-        asked there is none."""
+    def answered(self, turn: Turn, tool: str) -> None:
+        """A turn's whole answer is known, and that it ended in a call of *tool*.
+
+        One that was preempted had a forecast of the rest alone, and where nobody asked there is none.
+        """
+        if self._write is not None:
+            self._write(_ended(turn, tool))
         if turn.is_foreseen and not turn.preemptions:
             self.calibrations.add(OUTPUT, "tok", turn.forecast.output, turn.generated_tokens)
 
@@ -122,3 +128,13 @@ def described(verdict: Verdict) -> str:
         handling.word if lasts_s is None else f"{handling.word} for {lasts_s:.3g} s"
         for handling, lasts_s in verdict.holds
     )
+
+
+def _ended(turn: Turn, tool: str) -> Entry:
+    """How a turn ended, for the log alone: nothing was decided. `lamps predictor train` learns from it."""
+    numbers: dict[str, float | bool | str] = {
+        "request.arrival": turn.arrival,
+        "request.prompt": float(turn.prompt_tokens),
+        "request.generated": float(turn.generated_tokens),
+    }
+    return Entry(0, turn.ended_at, "turn", tool, request=turn.id, session=turn.session.key, values=numbers)

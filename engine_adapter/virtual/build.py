@@ -85,8 +85,15 @@ def timed(cls: type[Scheduler], clock: Callable[[], float]) -> type[Scheduler]:
     return type(cls.__name__, (cls,), {"clock": staticmethod(clock), "in_real_time": False})
 
 
-def scheduler_for(profile: Profile, policy: str, params: Mapping[str, float], clock: Callable[[], float]) -> Scheduler:
+def scheduler_for(
+    profile: Profile,
+    policy: str,
+    params: Mapping[str, float],
+    clock: Callable[[], float],
+    predictor: Path | None = None,
+) -> Scheduler:
     """The scheduler of *profile* under *policy*: a name, a file, `STOCK` or `STOCK_NO_CACHE`.
+    *predictor*: the file of a trained model, which is asked at once.
 
     Raises what `runtime.activation.load_policy` does for a policy that can't be used.
     """
@@ -94,5 +101,6 @@ def scheduler_for(profile: Profile, policy: str, params: Mapping[str, float], cl
     if policy in (STOCK, STOCK_NO_CACHE):
         config = vllm_config(profile, caching=policy == STOCK)
         return make_scheduler(AsyncScheduler if ahead else Scheduler, config, profile.token_bytes)
-    config = vllm_config(profile, {"policy": policy, "params": dict(params)})
+    lamps = {"policy": policy, "params": dict(params), "predictor": None if predictor is None else str(predictor)}
+    config = vllm_config(profile, lamps)
     return make_scheduler(timed(AsyncLampsScheduler if ahead else LampsScheduler, clock), config, profile.token_bytes)

@@ -17,7 +17,7 @@ from itertools import count
 from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.engine import TOKEN, VirtualEngine
 from engine_adapter.virtual.events import Events, Finished
-from engine_adapter.virtual.hints import teller
+from engine_adapter.virtual.hints import model_of, teller
 from engine_adapter.virtual.recorder import MomentReached, Recorder
 from engine_adapter.virtual.simulate import Measured, Progress, Simulation
 from engine_adapter.virtual.timeline import Timeline
@@ -65,7 +65,8 @@ class Driver:
         self._tell = teller(simulation.predict, simulation.load.seed)
         self._sessions = count()
         self._plan = plan(simulation.trace, simulation.load)
-        self.engine = VirtualEngine(simulation.profile, str(simulation.policy), simulation.params, self.clock)
+        model = model_of(simulation.predict)
+        self.engine = VirtualEngine(simulation.profile, str(simulation.policy), simulation.params, self.clock, model)
         self._recorder = Recorder(self.engine, simulation.recording) if simulation.recording is not None else None
         self._results = {arrival.name: _unplayed(arrival) for arrival in self._plan.all}
         self._clients: dict[str, _Client] = {}  # by the name of their request

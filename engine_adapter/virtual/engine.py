@@ -11,6 +11,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vllm.sampling_params import SamplingParams
@@ -73,13 +74,21 @@ def block_hash(value: object) -> bytes:
 
 
 class VirtualEngine:
-    """One engine in virtual time. *counters*: of what it did; *lamps*: the runtime, None for stock vLLM."""
+    """One engine in virtual time. *predictor*: the file of a trained model. *counters*: of what it did; *lamps*: the
+    runtime, None for stock vLLM."""
 
-    def __init__(self, profile: Profile, policy: str, params: Mapping[str, float], clock: VirtualClock) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        policy: str,
+        params: Mapping[str, float],
+        clock: VirtualClock,
+        predictor: Path | None = None,
+    ) -> None:
         init_none_hash(block_hash)
         self.profile = profile
         self.clock = clock
-        self.scheduler = scheduler_for(profile, policy, params, clock)
+        self.scheduler = scheduler_for(profile, policy, params, clock, predictor)
         self.lamps: Runtime | None = getattr(self.scheduler, "lamps", None)
         self.counters: Counter[str] = Counter()
         self.recorder: Recorder | None = None

@@ -6,7 +6,9 @@ import math
 import random
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+from engine_adapter.runtime.length_model import LengthModel, ModelError, default_path
 from engine_adapter.workload.replay import xargs
 from engine_adapter.workload.trace import SessionTrace
 from policy_dsl.names import nearest
@@ -15,7 +17,7 @@ Told = dict[str, str | float]
 Teller = Callable[[SessionTrace, int, str], Told]
 """What is told of turn *index* of a session, as `vllm_xargs`; the last argument is the request's name."""
 
-ONLINE, ORACLE, TOOL, NOISE = "online", "oracle", "tool", "noise"
+ONLINE, ORACLE, TOOL, NOISE, LEARNED = "online", "oracle", "tool", "noise", "learned"
 MOST_NOISE = 10.0
 _BLURRED = (
     "lamps_output_tokens",
@@ -27,11 +29,12 @@ _BLURRED = (
 
 
 def teller(predict: str, seed: int) -> Teller:
-    """The teller of `online`, `tool`, `oracle` or `noise:S`. ValueError, a sentence, for anything else.
+    """The teller of `online`, `learned`, `tool`, `oracle` or `noise:S`. ValueError, a sentence, for anything else.
 
     online: tools are offered, and at the end of the turn which one was called, as lamps' API layer says on a server.
     tool: the client says beforehand which tool it will call. oracle: it says every length and duration besides.
-    noise:S: as the oracle, each number times a log-normal factor of mean 1 and standard deviation S.
+    noise:S: as the oracle, each number times a log-normal factor of mean 1 and standard deviation S. learned, or
+    learned:FILE: told as online, and a trained model foretells lengths (`model_of`).
     """
     word, _, share = predict.partition(":")
     match word:
@@ -41,11 +44,31 @@ def teller(predict: str, seed: int) -> Teller:
             return lambda session, index, name: xargs(session, index, "tool")
         case "oracle" if not share:
             return lambda session, index, name: xargs(session, index, "oracle")
+        case "learned":
+            load_model(predict)
+            return _online
         case "noise":
             return partial(_noisy, _spread(predict, share), seed)
-    near = nearest(word, (ONLINE, TOOL, ORACLE, NOISE))
-    hint = f"did you mean {near[0]}?" if near else "online, tool, oracle, or noise with its size, as noise:0.3"
+    near = nearest(word, (ONLINE, LEARNED, TOOL, ORACLE, NOISE))
+    hint = f"did you mean {near[0]}?" if near else "online, learned, tool, oracle, or noise with its size, as noise:0.3"
     raise ValueError(f"there are no predictions {predict!r}: {hint}")
+
+
+def model_of(predict: str) -> Path | None:
+    """The file of the trained model that `learned` or `learned:FILE` means; None for other predictions."""
+    word, _, file = predict.partition(":")
+    if word != LEARNED:
+        return None
+    return Path(file).expanduser().resolve() if file else default_path()
+
+
+def load_model(predict: str) -> LengthModel | None:
+    """That model. ValueError, a sentence, where it can't be used."""
+    path = model_of(predict)
+    try:
+        return None if path is None else LengthModel.load(path)
+    except ModelError as problem:
+        raise ValueError(f"predictions {predict!r}: {problem}") from None
 
 
 def _spread(predict: str, share: str) -> float:

@@ -88,6 +88,7 @@ def merged_config(plan: Plan, given: Any) -> Any:
         "params": dict(plan.policy.params),
         **({"record": str(plan.record)} if plan.record else {}),
         **({"decisions": str(plan.decisions)} if plan.decisions else {}),
+        **({"predictor": str(plan.predictor)} if plan.predictor else {}),
     }
     return {**given, "lamps": {**settings, **given.get("lamps", {})}}
 

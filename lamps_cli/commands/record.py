@@ -30,20 +30,22 @@ SAVE_EVERY_S = 30.0
     help="The trace; gzipped if FILE ends in .gz.",
 )
 @click.option("--for", "for_s", type=click.FloatRange(0, min_open=True), metavar="S", help="Stop after S seconds.")
+@click.option("--tool-names", is_flag=True, help="Keep the tools' names: a predictor trained on it knows them again.")
 @click.option("--force", is_flag=True, help="Write over FILE.")
 @click.option("--api-key", help="The server's key.  [default: LAMPS_API_KEY, then VLLM_API_KEY]")
-def record(url: str, output: Path, for_s: float | None, force: bool, api_key: str | None) -> None:
+def record(url: str, output: Path, for_s: float | None, tool_names: bool, force: bool, api_key: str | None) -> None:
     """Record the sessions that the server at URL serves, until Ctrl-C.
 
-    Lengths and times only: sessions, tenants and tools are numbered, and there is no text. `lamps simulate` and
-    `lamps bench` replay the trace. A session that had turns before begins with the first one that is recorded.
+    Lengths and times only: sessions, tenants and tools (but for --tool-names) are numbered, and there is no text.
+    `lamps simulate` and `lamps bench` replay the trace. A session that had turns before begins with the first one that
+    is recorded.
     """
     from engine_adapter.control.client import Unreachable, key_from_environment
     from engine_adapter.control.recording import Gathered, stream_turns
 
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: choose another name, or --force")
-    gathered = Gathered()
+    gathered = Gathered(tool_names)
     end = time.monotonic() + (for_s or float("inf"))
     saved_at = time.monotonic()
     lost: Unreachable | None = None

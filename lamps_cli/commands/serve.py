@@ -46,6 +46,12 @@ from lamps_cli.output import warn
     help="Keeps what is learned about tools and lengths.  [default: a file for each model, in the cache]",
 )
 @click.option(
+    "--predictor",
+    metavar="FILE|learned|online",
+    help="What foretells lengths: a model of `lamps predictor train`, or what is learned online.  "
+    "[default: the trained model if there is one]",
+)
+@click.option(
     "--swap-space",
     "swap_gib",
     type=click.FloatRange(min=0.0),
@@ -79,6 +85,7 @@ def serve(
     host: str,
     port: int,
     store: str | None,
+    predictor: str | None,
     swap_gib: float,
     decisions: Path | None,
     record: Path | None,
@@ -107,7 +114,8 @@ def serve(
     named = [word.partition("=")[0].strip() for word in params]
     watched = Watched({name: chosen.params[name] for name in named}) if watch and chosen is not None else None
     log = decisions and decisions.expanduser().resolve()
-    plan = Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched)
+    trained = None if chosen is None else _predictor_path(predictor, record)
+    plan = Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched, trained)
     try:
         launch.serve(plan)
     except LaunchError as problem:
@@ -120,6 +128,28 @@ def _recording(record: Path, policy: str) -> Path:
         raise click.UsageError(f"--record-steps records what a policy decides, and --policy {STOCK} is none")
     path = record.expanduser().resolve()
     warn(f"recording to {path}: the token ids of ALL PROMPTS AND ANSWERS. Keep it as private as they are.")
+    return path
+
+
+def _predictor_path(wanted: str | None, record: Path | None) -> Path | None:
+    """The file of the trained model, None for what is learned online. Failure for one that was named and can't be used.
+
+    Unasked, the default is taken where it is there, and the server does without where it is broken; not where steps are
+    recorded: when a model answers isn't in a record, so it could not be replayed.
+    """
+    from engine_adapter.runtime.length_model import LengthModel, ModelError, default_path
+
+    if wanted == "online" or (wanted is None and record is not None):
+        return None
+    path = default_path() if wanted in (None, "learned") else Path(str(wanted)).expanduser().resolve()
+    if wanted is None:
+        return path if path.exists() else None
+    try:
+        LengthModel.load(path)
+    except ModelError as problem:
+        raise Failure(
+            f"{problem}; no server was started", "lamps predictor train TRACE, or --predictor online"
+        ) from None
     return path
 
 

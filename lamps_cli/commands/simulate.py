@@ -75,7 +75,7 @@ NO_POLICY = (STOCK, "stock-no-cache")
     show_default=True,
     metavar="KIND",
     shell_complete=predictions,
-    help="online, tool, oracle, or noise:0.3.",
+    help="online, learned[:FILE], tool, oracle, or noise:0.3.",
 )
 @load_options
 @click.option("--diff", is_flag=True, help="Show where the others decide differently from the first, and the effect.")

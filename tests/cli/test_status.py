@@ -139,3 +139,15 @@ def test_who_decides_is_shown(fake: FakeServer) -> None:
     assert "shadow  other, revision r2: differs in 7 of 1,200 samples" in rows
     fake.body = json.dumps(STATUS | {"engines": [FRAME | {"guard": {"state": "ok", "on_trial": True}}]})
     assert "on trial" in lamps("status", fake.url).stdout
+
+
+def test_what_foretells_lengths_is_told_unless_it_is_what_always_does() -> None:
+    def said(**predictor: Any) -> str:
+        return show(parse_status(json.dumps(STATUS | {"engines": [FRAME | {"predictor": predictor}]})), "u", False)
+
+    assert "predictor" not in said(name="online")
+    learned = {"name": "learned", "revision": "ab12", "source": "mine", "error": 0.8}
+    line = "predictor  learned, revision ab12, trained on mine: 0.80 of the error of the online statistics"
+    assert f"{line}\n" in said(**learned, believed=True)
+    assert f"{line}, so these are used\n" in said(**learned, believed=False)
+    assert "predictor  online: /p.npz is no predictor" in said(name="online", reason="/p.npz is no predictor")

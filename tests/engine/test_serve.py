@@ -17,9 +17,11 @@ from engine_adapter.vllm.causes import explained
 from engine_adapter.vllm.compat_api import Installed, allowed_plugins
 from engine_adapter.vllm.plan import LaunchError, Plan, Policy
 from engine_adapter.vllm.startlog import StartLog, kept_back
+from lamps_cli.commands.serve import _predictor_path
 from lamps_cli.exit_codes import ExitCode
 from tests.cli.running import lamps
 from tests.engine.server import serving, until
+from tests.runtime import made_models
 
 POLICY = Policy(Path("/somewhere/x.lamps"), "x", "0123456789ab", {"patience": 5.0})
 
@@ -201,3 +203,19 @@ def test_a_server_comes_up_quietly_and_ends_at_ctrl_c(tmp_path: Path) -> None:
     said = log.read_text().splitlines()
     assert [line.split(":")[0] for line in said] == ["lamps"] * len(said), said
     assert f"random with policy fcfs (revision {status.engines[0].policy.revision}) on {server.url}/v1" in said[-1]
+
+
+def test_which_predictor_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAMPS_CACHE", str(tmp_path))
+    trained = tmp_path / "predictor.npz"
+    assert _predictor_path(None, None) is None
+    trained.write_text("broken")
+    assert _predictor_path(None, None) == trained  # the engine says what is wrong with it, and serves
+    assert _predictor_path(None, tmp_path / "record") is None
+    assert _predictor_path("online", None) is None
+    made_models.model().save(trained)
+    made_models.model().save(tmp_path / "other.npz")
+    assert _predictor_path("learned", tmp_path / "record") == trained
+    assert _predictor_path(str(tmp_path / "other.npz"), None) == tmp_path / "other.npz"
+    assert launch.merged_config(plan(predictor=trained), {})["lamps"]["predictor"] == str(trained)
+    assert "predictor" not in launch.merged_config(plan(), {})["lamps"]

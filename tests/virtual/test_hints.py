@@ -42,7 +42,7 @@ def test_noise_has_its_size_and_no_bias() -> None:
         ("noise:-1", "noise needs a size"),
         ("noise:nan", "noise needs a size"),
         ("oracle:0.3", "there are no predictions 'oracle:0.3'"),
-        ("", "online, tool, oracle, or noise"),
+        ("", "online, learned, tool, oracle, or noise"),
     ],
 )
 def test_what_is_no_prediction_is_refused_in_a_sentence(word: str, sentence: str) -> None:
