@@ -137,4 +137,6 @@ def _ended(turn: Turn, tool: str) -> Entry:
         "request.prompt": float(turn.prompt_tokens),
         "request.generated": float(turn.generated_tokens),
     }
-    return Entry(0, turn.ended_at, "turn", tool, request=turn.id, session=turn.session.key, values=numbers)
+    return Entry(
+        0, turn.ended_at, "turn", "ended", request=turn.id, session=turn.session.key, note=tool, values=numbers
+    )

@@ -32,4 +32,4 @@ def _finished(decision: Decision) -> Finished | None:
     if not all(isinstance(number, int | float) for number in numbers):
         return None
     arrival, prompt, output = (float(number) for number in numbers if number is not None)
-    return Finished(arrival, decision.at, int(prompt), int(output), decision.what)
+    return Finished(arrival, decision.at, int(prompt), int(output), decision.note)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--request", metavar="NAME", help="Only this request or session, with why: rule, alternatives, values.")
-@click.option("--kind", metavar="KIND", help="Only call, admit, preempt or pin.")
+@click.option("--kind", metavar="KIND", help="Only call, admit, preempt, pin, or turn: how turns ended.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, as they were logged.")
 @click.option("--follow", is_flag=True, help="Go on with what is logged from now on, until stopped.")
 def decisions(file: Path, request: str | None, kind: str | None, as_json: bool, follow: bool) -> None:

@@ -16,7 +16,8 @@ def test_a_log_is_shown_line_by_line(tmp_path: Path) -> None:
     done = lamps("decisions", tmp_path / "log")
     assert done.returncode == ExitCode.OK, done.stderr
     said = [line[21:].split() for line in done.stdout.splitlines()]
-    assert [words[:3] for words in said] == [["admit", "mine", "admitted"], ["call", "mine", "discard"]]
+    wanted = [["admit", "mine", "admitted"], ["call", "mine", "discard"], ["turn", "mine", "ended"]]
+    assert [words[:3] for words in said] == wanted
 
 
 def test_a_request_is_explained_from_the_log(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_json_lines_and_what_was_cut(tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as log:
         log.write(b'{"number": 3, "at": 1')
     done = lamps("decisions", tmp_path / "log", "--json")
-    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["admit", "call"]
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["admit", "call", "turn"]
     assert "1 line was left out" in done.stderr
 
 

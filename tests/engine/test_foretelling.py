@@ -17,7 +17,7 @@ from engine_adapter.vllm.record_lines import header
 from engine_adapter.vllm.scheduler import LampsScheduler
 from tests.engine.stepping import Clock, Stepper, vllm_config
 from tests.runtime.made_models import model, sure
-from tests.virtual.small import simulation
+from tests.virtual.small import profile, simulation
 
 
 def stepper(real_time: bool = False, **lamps: str) -> Stepper:
@@ -61,11 +61,11 @@ def test_virtual_time_with_a_model_is_the_same_each_time_and_another_than_withou
     path = tmp_path / "m.npz"
     model().save(path)
     predict = f"learned:{path}"
-    runs = [simulate(simulation("sjf", predict=predict)) for _ in range(2)]
+    runs = [simulate(simulation("sjf", predict=predict, profile=profile(max_num_seqs=2))) for _ in range(2)]
     assert runs[0] == runs[1]
     assert runs[0].counters["runtime.predictor.told"] > 0
     assert runs[0].counters["runtime.predictor.failed"] == 0
-    online = simulate(simulation("sjf"))
+    online = simulate(simulation("sjf", profile=profile(max_num_seqs=2)))
     assert "runtime.predictor.told" not in online.counters
     assert online.result.sessions != runs[0].result.sessions
 
