@@ -357,8 +357,7 @@ class Runtime:
     def _take_up_forecasts(self, foretelling: Foretelling) -> None:
         """What the trained model has answered meanwhile; those that wait are ranked anew."""
         for turn in foretelling.news(self.turns):
-            if turn.id in self.table:
-                self.table.update(turn.id, self._read_row(turn, self.engine.clock(), self.step))
+            self.waiting.reread(turn)
 
     def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
         """What is known of a call that starts now: of several, the tool expected to take longest."""
