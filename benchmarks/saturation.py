@@ -1,7 +1,7 @@
 """Whether load 1 is saturation: the queue of stock vLLM at 0.9 and 1.1 of it, as a run goes on.
 
 For each shipped trace and profile: the rate that the search finds, its CPU seconds, and the mean requests waiting when
-2,000, 4,000 and 8,000 sessions have come (over the quarter before; drawn with replacement, at random times, so other
+1,000, 2,000 and 4,000 sessions have come (over the quarter before; drawn with replacement, at random times, so other
 arrivals than the search's). *behind* begins as the search does, with a queue: at 0.9 of saturation that queue is
 gone and stays away, at 1.1 it stays or grows. *empty* is how `lamps simulate` begins: at 1.1 there may be no queue
 until chance brings one. `agentic-coding` is scaled to lengths that the engines take. Takes a quarter of an hour. Writes
@@ -35,7 +35,7 @@ from engine_adapter.workload.result import Sample
 from engine_adapter.workload.trace import SHIPPED, Trace, load_trace
 
 RESULTS = Path(__file__).parent / "results" / "saturation.json"
-SESSIONS, SEED = (2000, 4000, 8000), 1
+SESSIONS, SEED = (1000, 2000, 4000), 1
 # Lengths of agentic-coding, so that its 881,413 tokens fit the profile's longest request.
 SCALES = {"gptj-6b-a100": 0.0024, "vicuna-13b-a100": 0.0024, "llama3-8b-h100": 0.1}
 # Its sessions last for hours and would need a hundred thousand turns to be stationary: it is searched only.

@@ -1,9 +1,16 @@
 """How fast virtual time runs: augmented-single at load 0.9 under lamps.lamps, and whether long runs slow down.
 
-Saturation is found first, as `lamps simulate` does. Seconds are of CPU
-time in this process, the simulation alone: imports and building the engine (about ten seconds) come on top, once. With
-the argument `long`, one run of 100,000 sessions is measured besides: its memory, and the speed of each tenth. Writes
-benchmarks/results/simulate.json.
+Saturation is found first, as `lamps simulate` does. Seconds are of CPU time in this process, the simulation alone:
+imports and building the engine (about ten seconds) come on top, once; what else the machine does costs a tenth or two.
+With the argument `long`, one run of 100,000 sessions is measured instead: its memory, and the time of each tenth.
+Writes benchmarks/results/simulate.json.
+
+What limits it (cProfile of the run under lamps): steps scheduled one by one, as something arrives, ends or is prefilled
+in them, are a quarter of all and take half of the time, most of that in vLLM's own loops over the running requests; the
+other three quarters are taken in runs (engine_adapter/virtual/decode.py) in a fifth of it. The rest goes with turns:
+a fifth to bring a request in (vLLM's request and its hashes, session, prediction, row), a tenth to judge and handle
+its call. Twice the speed would need steps that prefill to be taken in runs as well, and what a turn costs in the
+runtime, about half a millisecond of Python, to be compiled: stock, which has neither row nor call, runs at 200.
 
 python -m benchmarks.simulate [long]
 """
@@ -59,23 +66,30 @@ def speed(policy: str, rate: float) -> dict[str, Any]:
 
 
 def long_run(rate: float, sessions: int = 100_000) -> dict[str, Any]:
-    """One run of very many sessions: CPU seconds of each tenth of it, and the most memory ever used."""
+    """One run of very many sessions: CPU time and memory after each tenth of it."""
     marks: list[tuple[float, float]] = []
     driver = Driver(simulation("lamps", rate, sessions, 1))
 
     def mark(share: float) -> None:
         if share * 10 >= len(marks):
-            marks.append((share, time.process_time()))
+            marks.append((time.process_time(), _memory_gib()))
 
     found = driver.drain(mark)
-    tenths = [round(after[1] - before[1], 1) for before, after in itertools.pairwise(marks)]
+    of_tenth = [after[0] - before[0] for before, after in itertools.pairwise(marks)]
     return {
         "sessions": sessions,
         "finished": sum(session.finished for session in found.sessions),
         "virtual_s": round(found.virtual_s),
-        "cpu_s_of_each_tenth": tenths,
+        "cpu_ms_a_session_in_each_tenth": [round(cpu_s / sessions * 1e4, 2) for cpu_s in of_tenth],
+        "memory_gib_after_each_tenth": [round(memory, 2) for _, memory in marks],
         "most_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
+
+
+def _memory_gib() -> float:
+    """Of this process, now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**30
 
 
 def main() -> int:
@@ -89,10 +103,11 @@ def main() -> int:
         "profile": PROFILE,
         "saturation_sessions_per_s": round(found, 2),
         "load": SHARE,
-        "policies": {policy: speed(policy, rate) for policy in ("stock", "fcfs", "lamps")},
     }
     if "long" in sys.argv[1:]:
         figures["long"] = long_run(rate)
+    else:
+        figures["policies"] = {policy: speed(policy, rate) for policy in ("stock", "fcfs", "lamps")}
     file.write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 
 from engine_adapter.runtime.moments import NOTHING, Moments, pooled
@@ -25,9 +26,9 @@ class Classes:
 
     def learn(self, keys: Iterable[Key], value: float, least: float) -> None:
         """One observation of *value* in each class of *keys*."""
-        moments = self._moments
+        moments, log = self._moments, math.log(max(value, least))
         for key in keys:
-            moments[key] = moments.pop(key, NOTHING).seen(value, least)
+            moments[key] = moments.pop(key, NOTHING).seen_with(value, log)
         while len(moments) > MOST_CLASSES:
             del moments[next(iter(moments))]
 

@@ -23,9 +23,12 @@ class Moments(NamedTuple):
 
     def seen(self, value: float, least: float) -> Moments:
         """With one more observation; for the logarithm it counts as *least* if it is smaller."""
+        return self.seen_with(value, math.log(max(value, least)))
+
+    def seen_with(self, value: float, log: float) -> Moments:
+        """The same, of a value whose logarithm is known."""
         n = min(self.n + 1.0, WINDOW)
         weight = 1.0 / n
-        log = math.log(max(value, least))
         step = log - self.mean_log
         return Moments(
             n,

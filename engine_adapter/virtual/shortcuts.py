@@ -54,10 +54,11 @@ def plain_hasher(size: int, hash_block: Callable[[Any], bytes]) -> Hasher:
         begin = len(known) * size
         if begin + size > count:
             return nothing
-        tokens = request.all_token_ids
+        end = count - count % size
+        tokens = tuple(request.all_token_ids[begin:end])
         parent = known[-1] if known else kv_cache_utils.NONE_HASH
         found = []
-        for place in range(begin, count - size + 1, size):
+        for place in range(0, end - begin, size):
             parent = hash_block((parent, tokens[place : place + size], None))
             found.append(parent)
         return found

@@ -30,21 +30,16 @@ def skip_plain_updates(scheduler: Scheduler) -> None:
 
     def updated(output: SchedulerOutput, answer: ModelRunnerOutput) -> dict[int, Any]:
         counts = output.num_scheduled_tokens
-        rows = [
-            (requests.get(name), count, tokens)
-            for (name, count), tokens in zip(counts.items(), answer.sampled_token_ids, strict=True)
-        ]
+        rows = list(zip(map(requests.get, counts), counts.values(), answer.sampled_token_ids, strict=True))
         ends = [place for place, (request, _, tokens) in enumerate(rows) if _may_end(request, tokens)]
         first, last = (ends[0], ends[-1] + 1) if ends else (len(rows), len(rows))
-        for request, count, tokens in rows[:first]:
-            go_on(scheduler, request, count, tokens)
+        go_on(scheduler, rows[:first])
         if ends:
             output.num_scheduled_tokens = dict(list(counts.items())[first:last])
             update(output, answer)
         elif computed is not None:
             computed(output)
-        for request, count, tokens in rows[last:]:
-            go_on(scheduler, request, count, tokens)
+        go_on(scheduler, rows[last:])
         return {}
 
     scheduler.update_from_output = updated

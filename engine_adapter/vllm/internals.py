@@ -6,7 +6,7 @@ None of it is a public interface. Each function names the release it was seen in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vllm.v1.core.kv_cache_utils import KVCacheBlock
@@ -180,20 +180,32 @@ def append(scheduler: Scheduler, request: Request, tokens: list[int]) -> None:
         request.update_block_hashes()
 
 
-def decoded(scheduler: Scheduler, request: Request, count: int, tokens: list[int]) -> None:
-    """What `update_from_output` leaves in a running request for which *count* tokens were computed, and *tokens*
-    (one or none) sampled, if it goes on. Of a synchronous scheduler."""
-    request.num_in_flight_tokens -= count
-    if tokens:
-        append(scheduler, request, tokens)
+Decoded = tuple[Request, int, Sequence[int]]
+"""A request, the tokens that a step computed of it, and those it sampled: one or none."""
 
 
-def decoded_ahead(scheduler: Scheduler, request: Request, count: int, tokens: list[int]) -> None:
+def decoded(scheduler: Scheduler, rows: Iterable[Decoded]) -> None:
+    """What `update_from_output` leaves in running requests that go on. Of a synchronous scheduler."""
+    size = scheduler.hash_block_size
+    for request, count, tokens in rows:
+        request.num_in_flight_tokens -= count
+        if tokens:  # as `append`, without a call for each
+            request._output_token_ids.extend(tokens)
+            known = request._all_token_ids
+            known.extend(tokens)
+            if len(known) % size == 0:
+                request.update_block_hashes()
+
+
+def decoded_ahead(scheduler: Scheduler, rows: Iterable[Decoded]) -> None:
     """The same, of an asynchronous one."""
-    decoded(scheduler, request, count, tokens)
-    if tokens:
-        request.num_output_placeholders -= 1
-        scheduler.kv_cache_manager.cache_blocks(request, request.num_computed_tokens - request.num_output_placeholders)
+    cache = scheduler.kv_cache_manager.cache_blocks
+    for row in rows:
+        decoded(scheduler, (row,))
+        request, _, tokens = row
+        if tokens:
+            request.num_output_placeholders -= 1
+            cache(request, request.num_computed_tokens - request.num_output_placeholders)
 
 
 def count_steps(scheduler: Scheduler, steps: int) -> None:
