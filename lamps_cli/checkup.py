@@ -18,6 +18,7 @@ from typing import Literal
 from engine_adapter.vllm import compat_api, models
 from engine_adapter.vllm.checks import check_port
 from engine_adapter.vllm.plan import LaunchError
+from engine_adapter.vllm.touches import lacking_here
 
 Level = Literal["ok", "note", "fail"]
 
@@ -68,6 +69,11 @@ def check_vllm() -> Iterator[Finding]:
     elif not found.supported:
         mend = f"lamps works with {supported}: pip install '{found.distribution}~={compat_api.SUPPORTED[-1]}.0'"
         yield Finding("fail", "vLLM", f"{found.version} ({found.distribution})", mend)
+    elif lacking := lacking_here():
+        names = "; ".join(lacking)
+        again = f"pip install --force-reinstall --no-deps {found.distribution}=={found.version}"
+        mend = f"this build is not as released: {again}"
+        yield Finding("fail", "vLLM", f"{found.version} ({found.distribution}) lacks {names}", mend)
     else:
         yield Finding("ok", "vLLM", f"{found.version} ({found.distribution})")
 

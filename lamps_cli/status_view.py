@@ -62,6 +62,8 @@ def _show_guard(console: Console, frame: Frame) -> None:
         console.print(Text(guard.reason, "yellow"))
     if guard.on_trial:
         console.print(Text("on trial: should it fail repeatedly, the policy before comes back"))
+    if frame.pending:
+        console.print(Text(f"pending: {frame.pending} is being compiled"))
     if shadow is not None:
         differing = f"differs in {shadow.differing:,} of {shadow.compared:,} samples"
         console.print(Text(f"shadow  {shadow.name}, revision {shadow.revision}: {differing}"))

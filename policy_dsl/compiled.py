@@ -60,7 +60,8 @@ class CompiledPolicy:
     """One policy, checked and compiled. Immutable; `with_params` makes another.
 
     Which signals of a row its rules read (keys as `call.duration.p90`, `class.weight`, `hint.critical`):
-    *rank_keys*: rank and promote, of waiting requests; *row_keys*: with the foreseen handling; *call_keys*: `on call`;
+    *rank_keys*: rank, promote and `admit`, of waiting requests; *row_keys*: rank, promote and the foreseen handling;
+    *call_keys*: `on call`;
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
     *limit_keys*: signals of the engine that the bounds of limits read.
@@ -85,7 +86,7 @@ class CompiledPolicy:
         self._rules = rules = settle(policy, params)
         reads = _reads(rules)
         row_keys = {rule: _rows(keys) for rule, keys in reads.items()}
-        self.rank_keys, self.row_keys = row_keys["rank"], row_keys["row"]
+        self.rank_keys, self.row_keys = row_keys["rank"] | row_keys["admit"], row_keys["row"]
         self.call_keys, self.admit_keys = row_keys["call"], row_keys["admit"]
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
         self.class_keys, self.limit_keys = row_keys["class"], reads["limit"]
@@ -101,6 +102,11 @@ class CompiledPolicy:
     def text(self) -> str:
         """The policy as one file that means the same: what it takes over written out, without tests and comments."""
         return f"lamps 1\n{self._policy.flat or self._source.text}\n"
+
+    @property
+    def source(self) -> Source:
+        """The file as it was given, comments and all."""
+        return self._source
 
     @property
     def source_text(self) -> str:
@@ -131,7 +137,8 @@ class CompiledPolicy:
         from policy_dsl.codegen.batch import BatchRules
 
         rules = self._rules
-        return BatchRules(rules.rank, rules.promote, rules.by, Places(self._source, self._policy.stated), self._texts)
+        places = Places(self._source, self._policy.stated)
+        return BatchRules(rules.rank, rules.promote, rules.by, places, self._texts, rules.admit)
 
 
 def _grants(decision: ir.Decision) -> frozenset[str]:

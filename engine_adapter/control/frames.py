@@ -295,7 +295,8 @@ class Shadow(msgspec.Struct, frozen=True):
 class Frame(msgspec.Struct, frozen=True):
     """One engine at one moment. *at*: seconds since 1970, or of virtual time. *step*: engine steps so far.
 
-    *capabilities*: the commands that this server takes. *waiting* and *paused* list the first and count all.
+    *capabilities*: the commands that this server takes. *waiting* and *paused* list the first and count all. *pending*:
+    the path of a policy that is being compiled, "" where none is.
     """
 
     version: int
@@ -322,6 +323,7 @@ class Frame(msgspec.Struct, frozen=True):
     guard: Guard = Guard()
     shadow: Shadow | None = None
     capabilities: tuple[str, ...] = ()
+    pending: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -13,21 +13,25 @@ keeps a gate from starving anybody (LANGUAGE.md, S5):
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
+
+import numpy as np
 
 from engine_adapter.runtime import totals
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.engine import EngineLoad, occupancy
+from engine_adapter.runtime.table import CLASS, Column, Columns
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.classes import RESERVE
 
 GATE = "gate"
 _ELSEWHERE = "engine.reserved_elsewhere"
+_NONE = np.zeros(0, np.bool_)
 
 
 class Admission:
-    """The gate of one policy. *refused*: what kept each waiting request out when it was last asked about, by id.
+    """The gate of one policy. `lets_in` asks about all that wait at once, `ask` about the next in order, for good.
 
     *reserved_for*: the promoted request that is refused and keeps all behind it out; "" without one.
     """
@@ -48,7 +52,9 @@ class Admission:
         self._snapshot: dict[str, float | bool] = {}
         self._running_of: Mapping[str, int] = {}
         self._held_of: Mapping[str, int] = {}
-        self.refused: dict[str, str] = {}
+        self._words: dict[str, str] = {}  # of those that were asked about one by one
+        self._seen: tuple[list[str], Column] = ([], _NONE)  # all at once: who waited, and who of them might start
+        self._left: set[str] = set()  # of these, who waits no longer
         self.reserved_for = ""
 
     @property
@@ -57,9 +63,59 @@ class Admission:
         return self._gated or bool(self._limits)
 
     @property
+    def refused(self) -> dict[str, str]:
+        """What kept each waiting request out when it was last asked about, by id."""
+        return {**dict.fromkeys(self._closed(), GATE), **self._words}
+
+    @property
     def gated(self) -> int:
-        """How many waiting requests `admit` refuses, as far as it was asked."""
+        """How many waiting requests `admit` refuses, as of when it was last asked."""
+        if not self._words and not self._left:
+            ids, let_in = self._seen
+            return len(ids) - int(np.count_nonzero(let_in))
         return sum(word == GATE for word in self.refused.values())
+
+    def _closed(self) -> Iterator[str]:
+        ids, let_in = self._seen
+        return (ids[place] for place in np.flatnonzero(~let_in).tolist() if ids[place] not in self._left)
+
+    def lets_in(self, ids: Sequence[str], rows: Columns, hoisted: tuple[Column, ...]) -> Column:
+        """Which of all that wait `admit` lets in, with what the step has admitted counted. A failing rule: all.
+
+        While nothing runs all are let in: the first in order starts, whatever `admit` says.
+        """
+        let_in = np.ones(len(ids), np.bool_)
+        if self._gated and self._now().running:
+            deciding, began = self._asking.deciding, perf_counter()
+            try:
+                let_in = self._asked_at_once(rows, hoisted)
+                deciding.asked("admit", began)
+            except Exception:
+                deciding.raised("admit", began)
+        self._seen, self._left = (list(ids), let_in), set()
+        return let_in
+
+    def _asked_at_once(self, rows: Columns, hoisted: tuple[Column, ...]) -> Column:
+        batch, classes = self._asking.policy.batch, self._asking.policy.classes
+        if not self._sums_classes:
+            found = batch.admitted(rows, hoisted, self._snapshot)
+            assert found is not None
+            return found.copy()
+        let_in = np.ones(len(rows[CLASS]), np.bool_)
+        for name in classes:
+            found = batch.admitted(rows, hoisted, self._seen_by(name))
+            assert found is not None
+            of_class = rows[CLASS] == batch.texts.code(name)
+            let_in[of_class] = found[of_class]
+        return let_in
+
+    def _seen_by(self, class_name: str) -> Mapping[str, float | bool]:
+        """The snapshot, with what other classes reserve."""
+        if not self._sums_classes:
+            return self._snapshot
+        total = self._asking.engine.facts.kv_total_tokens
+        elsewhere = totals.reserved_elsewhere(class_name, self._reserves, self._held_of, total)
+        return {**self._snapshot, _ELSEWHERE: elsewhere}
 
     def new_step(self) -> None:
         """A step begins: who was refused is asked again."""
@@ -73,7 +129,8 @@ class Admission:
 
     def forget(self, request_id: str) -> None:
         """The request waits no longer."""
-        self.refused.pop(request_id, None)
+        self._words.pop(request_id, None)
+        self._left.add(request_id)
 
     def ask(self, request_id: str, promoted: bool) -> bool:
         """Whether the next in order may start; what keeps it is in `refused`."""
@@ -86,11 +143,11 @@ class Admission:
             elif not (promoted and self._pins_make_way(turn)):
                 word = GATE
         if not word:
-            self.refused.pop(request_id, None)
+            self.forget(request_id)
             return True
         if word == GATE and promoted:
             self.reserved_for = request_id
-        self.refused[request_id] = word
+        self._words[request_id] = word
         return False
 
     # --- the rules -------------------------------------------------------------------------------
@@ -120,13 +177,7 @@ class Admission:
     def _passes(self, turn: Turn, pins_gone_tokens: int = 0) -> bool:
         """Ask `admit`, as if pins of so many tokens had been given back. A failing rule lets in; counted."""
         self._now()
-        engine = self._snapshot
-        if self._sums_classes:
-            engine = dict(engine)
-            total = self._asking.engine.facts.kv_total_tokens
-            engine[_ELSEWHERE] = totals.reserved_elsewhere(
-                turn.session.class_name, self._reserves, self._held_of, total
-            )
+        engine = self._seen_by(turn.session.class_name)
         if pins_gone_tokens:
             engine = _without_pins(engine, pins_gone_tokens)
         deciding, began = self._asking.deciding, perf_counter()

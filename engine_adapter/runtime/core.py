@@ -26,6 +26,7 @@ from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.hints import parse
 from engine_adapter.runtime.in_force import InForce
 from engine_adapter.runtime.keeping import Hold
+from engine_adapter.runtime.overtaking import OrderKept
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
@@ -85,6 +86,7 @@ class Runtime:
         self.waiting = Waiting(asking, self._service, self.costs, waiting)
         self.policy = policy
         self._classes = Classes(policy, self.deciding.fault)
+        self._order = OrderKept(policy, self.guard)
         self.admission, self.victims = Admission(asking), Victims(asking)
         self.guard.begin(policy.budget)
 
@@ -187,12 +189,17 @@ class Runtime:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
         return self.waiting.first(count)
 
+    def first_open(self, count: int) -> list[str]:
+        """The *count* that go next of those that the gate would let in now, and of the promoted."""
+        return self.waiting.first(count, self.admission.lets_in)
+
     def admitted(self, cached_tokens: Mapping[str, int]) -> None:
         """These requests started to run, with so many tokens found in the prefix cache."""
         now = self.engine.clock()
         for request_id, cached in cached_tokens.items():
             turn = self.turns[request_id]
             self._service.begins(turn, now)
+            self._order.started(turn)
             self.counters["promotions"] += turn.promoted
             self.watch.admitted(turn, now, cached)
             self.calls.admitted(turn, cached)
@@ -278,13 +285,16 @@ class Runtime:
             self.shadow.new_step()
         self.step += 1
         self._snapshot = None
+        self.guard.new_step()
         now = self.engine.clock()
         if self.foretelling is not None:
             self._take_up_forecasts(self.foretelling)
         self.calls.new_step(now, self.step)
         if now >= self._watch_at:
             self._watch_at = math.floor(now) + 1.0
-            self.counters["promoted.watchdog"] += self.waiting.promote_forgotten(now)
+            forgotten = [self.turns[name] for name in self.waiting.promote_forgotten(now)]
+            self.counters["promoted.watchdog"] += len(forgotten)
+            self._order.look(forgotten)
         for session in self.sessions.expire(now):
             self.calls.forget(session.key)
             self.predictor.learn_loss(session.last_tool or USER)

@@ -38,7 +38,8 @@ class RunningNow:
 @dataclass(frozen=True, slots=True)
 class View:
     """What only the binding knows of its engine, now. *running*: in its order. *free_tokens*: KV memory that can be
-    allocated; *cached_tokens* of them have a prefix in them. *commands*: what the engine can be told.
+    allocated; *cached_tokens* of them have a prefix in them. *commands*: what the engine can be told. *pending*:
+    the policy that is being compiled.
     """
 
     running: Sequence[RunningNow]
@@ -46,6 +47,7 @@ class View:
     free_tokens: int
     cached_tokens: int = 0
     commands: tuple[str, ...] = ()
+    pending: str = ""
 
 
 def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
@@ -89,6 +91,7 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
         "guard": _guard(runtime),
         "shadow": None if runtime.shadow is None else runtime.shadow.document(),
         "capabilities": list(view.commands),
+        "pending": view.pending,
         "counters": dict(sorted(runtime.counters.items())),
     }
 

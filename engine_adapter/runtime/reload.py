@@ -1,7 +1,9 @@
 """Another policy for a running engine: compiled and tried on what waits now, then put in force between two steps.
 
-In two commands, so that a server of several engines takes a policy everywhere or nowhere: `prepare` changes nothing
-and tells what the policy would do, `commit` puts the prepared one in force, or beside the one in force as a shadow.
+In three commands, so that a server of several engines takes a policy everywhere or nowhere, and none of them stands
+still: `compile` begins to compile a text beside the engine, and asked again tells whether that has ended; `prepare`
+changes nothing and tells what the policy would do; `commit` puts the prepared one in force, or beside the one in force
+as a shadow. A `prepare` of a text that nobody has had compiled compiles it first.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from time import perf_counter
 from typing import Any
 
 from engine_adapter.runtime import shadow as shadows
-from engine_adapter.runtime.activation import compiled
 from engine_adapter.runtime.classes import as_classed_by
+from engine_adapter.runtime.compiling import Compiling
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.guard import Guard
@@ -63,6 +65,13 @@ class Reloading:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._prepared: CompiledPolicy | None = None
+        self._compiling: Compiling | None = None
+
+    @property
+    def pending(self) -> str:
+        """The path of the policy that is being compiled; "" where none is."""
+        compiling = self._compiling
+        return compiling.path if compiling is not None and compiling.is_pending else ""
 
     def answer(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a command. A refusal is {"refused": why}; ValueError for a command that there isn't."""
@@ -78,6 +87,8 @@ class Reloading:
                 in_force.turn_off()
             case "on":
                 self._carefully(in_force.turn_on)
+            case "compile":
+                return {"pending": self._compile(payload).is_pending}
             case "prepare":
                 return self._prepare(payload)
             case "commit":
@@ -98,11 +109,19 @@ class Reloading:
             "shadow": None if shadow is None else described(shadow.policy),
         }
 
+    def _compile(self, payload: Mapping[str, Any]) -> Compiling:
+        """The text of *payload* on its way; what was on its way before is forgotten where it was another."""
+        what = payload["text"], payload.get("path", "<sent>"), payload.get("params", ())
+        if self._compiling is None or not self._compiling.is_of(*what):
+            self._compiling = Compiling(*what)
+        return self._compiling
+
     def _prepare(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         words = payload.get("params", ())
         if "text" in payload:
+            compiling, self._compiling = self._compile(payload), None
             try:
-                policy = compiled(payload["text"], payload.get("path", "<sent>"), words)
+                policy = compiling.policy()
             except ValueError as problem:
                 raise Refused(str(problem)) from problem
         elif payload.get("promote"):

@@ -28,6 +28,7 @@ def enter(table: WaitingTable, turn: Turn, row: Mapping[str, Value], now: float,
         now=now,
         step=step,
         promoted=turn.promoted,
+        class_name=turn.session.class_name,
     )
 
 

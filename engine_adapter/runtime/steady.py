@@ -11,7 +11,9 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine_adapter.runtime.table import Batch, Value, WaitingTable
+import numpy as np
+
+from engine_adapter.runtime.table import Batch, LetsIn, Value, WaitingTable
 
 Rank = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[float, ...]]
 # One key is whether it is not a number, and the number: what is none comes after all numbers. The promoted come first.
@@ -66,8 +68,19 @@ class SteadyTable(WaitingTable):
             self.nan_rows = len(self._faulty)
         return [request_id for _, request_id in self._sorted[: max(k, 0)]]
 
-    def _promote_since(self, instant: float) -> list[str]:
-        found = super()._promote_since(instant)
+    def first_open(
+        self, k: int, engine: Mapping[str, float | bool], now: float, step: int, lets_in: LetsIn
+    ) -> list[str]:
+        self.first(0, engine, now, step)  # all are in their place
+        if not self.ids or k <= 0:
+            return []
+        rows, hoisted = self._columns_now(engine, now, step)
+        places = np.flatnonzero(lets_in(self.ids, rows, hoisted) | self._promoted[: len(self.ids)])
+        found = sorted((self._ranked_as[name], name) for name in (self.ids[place] for place in places.tolist()))
+        return [name for _, name in found[:k]]
+
+    def promote_waiting_since(self, instant: float) -> list[str]:
+        found = super().promote_waiting_since(instant)
         for request_id in found:
             self._take_out(request_id)
             self._new[request_id] = None

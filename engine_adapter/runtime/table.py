@@ -9,7 +9,7 @@ one put in its place, so nothing ever moves more than one row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +32,8 @@ _SINCE = {
     "session.age": ("now", "session.arrival"),
     "session.waited": ("now", "wait.session_start"),
 }
-_BOOKKEEPING = ("request.arrival", "session.arrival", "wait.start", "wait.start_step", "wait.session_start")
+CLASS = "session.class"  # codes of texts
+_BOOKKEEPING = ("request.arrival", "session.arrival", "wait.start", "wait.start_step", "wait.session_start", CLASS)
 _SMALLEST = 64
 
 
@@ -61,6 +62,10 @@ class Batch(Protocol):
     def promoted_by(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
     ) -> tuple[Column, ...]: ...
+
+
+# Says of rows, given by ids, columns and hoisted columns, which may start now.
+LetsIn = Callable[[Sequence[str], Columns, tuple[Column, ...]], Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class WaitingTable:
         session_arrival: float | None = None,
         session_waited_s: float = 0.0,
         promoted: bool = False,
+        class_name: str = "",
     ) -> None:
         """A request begins to wait, or waits again.
 
@@ -124,6 +130,7 @@ class WaitingTable:
         columns = self._columns
         columns["request.arrival"][place] = arrival
         columns["session.arrival"][place] = arrival if session_arrival is None else session_arrival
+        columns[CLASS][place] = self._batch.texts.code(class_name)
         columns["wait.start"][place] = now - waited_s
         columns["wait.start_step"][place] = step - waited_steps
         columns["wait.session_start"][place] = now - waited_s - session_waited_s
@@ -163,11 +170,8 @@ class WaitingTable:
         """New values of one column for all rows, in the order of `ids`. Not for one that is hoisted."""
         self._columns[key][: len(self.ids)] = values
 
-    def promote_waiting_since(self, instant: float) -> int:
-        """Promote who has waited in this turn since *instant*, waits before added up; returns how many are new."""
-        return len(self._promote_since(instant))
-
-    def _promote_since(self, instant: float) -> list[str]:
+    def promote_waiting_since(self, instant: float) -> list[str]:
+        """Promote who has waited in this turn since *instant*, waits before added up; returns who is new."""
         count = len(self.ids)
         late = (self._columns["wait.start"][:count] <= instant) & ~self._promoted[:count]
         if not late.any():
@@ -198,6 +202,22 @@ class WaitingTable:
             return ids[:]
         return [ids[place] for place in self._ranked(k, engine, now, step)[0]]
 
+    def first_open(
+        self, k: int, engine: Mapping[str, float | bool], now: float, step: int, lets_in: LetsIn
+    ) -> list[str]:
+        """The ids of the first *k* of those that *lets_in* lets in, and of the promoted, in the policy's order."""
+        if not self.ids or k <= 0:
+            return []
+        rows, hoisted = self._columns_now(engine, now, step)
+        promoted = self._promote(rows, hoisted, engine)
+        places = np.flatnonzero(lets_in(self.ids, rows, hoisted) | promoted)
+        if not len(places):
+            return []  # nobody's rank matters
+        keys, by = self._keyed(rows, hoisted, engine, promoted)
+        keys, by = (tuple(key[places] for key in part) for part in (keys, by))
+        order = first(keys, rows["request.arrival"][places], k, promoted[places], by)
+        return [self.ids[place] for place in places[order].tolist()]
+
     def places(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[Place]:
         """The first *k* with what put them there, for people."""
         order, keys = self._ranked(k, engine, now, step)
@@ -216,22 +236,35 @@ class WaitingTable:
     def _ranked(
         self, k: int, engine: Mapping[str, float | bool], now: float, step: int
     ) -> tuple[list[int], tuple[Column, ...]]:
-        count = len(self.ids)
-        if not count or k <= 0:
+        if not self.ids or k <= 0:
             return [], ()
+        rows, hoisted = self._columns_now(engine, now, step)
+        promoted = self._promote(rows, hoisted, engine)
+        keys, by = self._keyed(rows, hoisted, engine, promoted)
+        return first(keys, rows["request.arrival"], k, promoted, by).tolist(), keys
+
+    def _columns_now(
+        self, engine: Mapping[str, float | bool], now: float, step: int
+    ) -> tuple[dict[str, Column], tuple[Column, ...]]:
+        """The columns of now, and the hoisted ones."""
         rows = dict(self.view())
         if self._unhoisted is None or self._unhoisted:
             self._hoist(rows, engine)
         self._compose(rows, now, step)
-        hoisted = tuple(column[:count] for column in self._hoisted)
+        return rows, tuple(column[: len(self.ids)] for column in self._hoisted)
+
+    def _keyed(
+        self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool], promoted: Column
+    ) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+        """The keys of the rank, and those among the promoted."""
+        count = len(self.ids)
         keys = self._batch.rank(rows, hoisted, engine)
         if any(np.isnan(np.min(key)) for key in keys):
             self.nans += 1
             undefined = [np.isnan(np.broadcast_to(key, count)) for key in keys]
             self.nan_rows = int(np.any(undefined, axis=0).sum())
-        promoted = self._promote(rows, hoisted, engine)
         by = self._batch.promoted_by(rows, hoisted, engine) if promoted.any() else ()
-        return first(keys, rows["request.arrival"], k, promoted, by).tolist(), keys
+        return keys, by
 
     def _promote(self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]) -> Column:
         """Which rows are promoted, now or before: it lasts until the turn ends."""

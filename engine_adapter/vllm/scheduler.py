@@ -34,7 +34,7 @@ from engine_adapter.runtime.held import Holding
 from engine_adapter.runtime.reload import Reloading
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.state import state
-from engine_adapter.vllm import internals
+from engine_adapter.vllm import compat_api, internals
 from engine_adapter.vllm.gated import GatedQueue
 from engine_adapter.vllm.offload.connect import connect
 from engine_adapter.vllm.queue import RankedQueue
@@ -227,7 +227,7 @@ class LampsMixin(_Base):
         contexts = [request.num_tokens for request in self.running if request.status is RequestStatus.RUNNING]
         return EngineLoad(
             running=len(contexts),
-            waiting=len(self.waiting) + len(self.kv_holding_waiting),
+            waiting=len(self.waiting) + len(internals.second_queue(self)),
             running_tokens=sum(contexts),
             free_tokens=internals.free_blocks(self) * self.block_size,
             query_tokens=self._scheduled_tokens,
@@ -237,7 +237,7 @@ class LampsMixin(_Base):
         """What runs, in vLLM's order; behind it what will, as soon as its KV is loaded."""
         return [
             Running(request.request_id, request.num_tokens)
-            for request in (*self.running, *self.kv_holding_waiting)
+            for request in (*self.running, *internals.second_queue(self))
             if request.status in (RequestStatus.RUNNING, RequestStatus.WAITING_FOR_REMOTE_KVS)
         ]
 
@@ -278,7 +278,7 @@ class LampsMixin(_Base):
         running = [RunningNow(r.request_id, r.num_tokens, r.num_output_tokens) for r in self.running]
         size = self.block_size
         free, cached = internals.free_blocks(self) * size, internals.cached_blocks(self) * size
-        return View(running, self._holding(), free, cached, COMMANDS)
+        return View(running, self._holding(), free, cached, COMMANDS, self._reloading.pending)
 
     def _holding(self) -> Holding:
         """What kept the last step from taking the next request."""
@@ -310,7 +310,11 @@ def _bound(request: Request) -> int | None:
 
 
 def lamps_scheduler(vllm_config: VllmConfig, *args: Any, **kwargs: Any) -> Scheduler:
-    """What `--scheduler-cls` names: the scheduler for this engine's configuration."""
+    """What `--scheduler-cls` names: the scheduler for this engine's configuration.
+
+    RuntimeError where this vLLM lacks what lamps relies on.
+    """
+    compat_api.insist()
     cls = AsyncLampsScheduler if vllm_config.scheduler_config.async_scheduling else LampsScheduler
     if path := Settings.from_config(vllm_config.additional_config).record:
         from engine_adapter.vllm.recording import recorded

@@ -96,8 +96,8 @@ class BatchRules:
     """Answers for columns of equal length, one row a waiting request.
 
     Columns are float64 (quantities, instants), bool, or int32 (`texts.code(name)`). *rows* must hold at least one
-    column, as it tells how many rows there are. What `rank`, `promoted` and `promoted_by` return stays valid until
-    they are called again, and may be one of the columns given: read it, don't write to it.
+    column, as it tells how many rows there are. What `rank`, `promoted`, `promoted_by` and `admitted` return stays
+    valid until they are called again, and may be one of the columns given: read it, don't write to it.
 
     *hoisted_keys*: the row signals that `hoist` reads; *step_keys*: those that the others read. *epoch_keys*: the
     engine signals that `hoist` reads; when one changes, all rows are to be hoisted again. *promotes_unhoisted*: whether
@@ -105,17 +105,26 @@ class BatchRules:
     """
 
     def __init__(
-        self, rank: Sequence[Node], promote: Node | None, by: Sequence[Node], places: Places, texts: TextTable
+        self,
+        rank: Sequence[Node],
+        promote: Node | None,
+        by: Sequence[Node],
+        places: Places,
+        texts: TextTable,
+        admit: Node | None = None,
     ) -> None:
-        plan = Plan([*rank, *([] if promote is None else [promote]), *by])
-        asked, rest = plan.step[: len(rank)], plan.step[len(rank) :]
+        gate = () if admit is None else (admit,)
+        plan = Plan([*gate, *rank, *([] if promote is None else [promote]), *by])
+        let_in, others = plan.step[: len(gate)], plan.step[len(gate) :]
+        asked, rest = others[: len(rank)], others[len(rank) :]
         self.texts = texts
         ranked, promoted = places.of("rank"), places.of("promote")
         self._hoist = Program(emit(plan.hoisted, ranked, texts))  # one function, so of one file: mostly of `rank`
         self._rank = Program(emit(asked, ranked, texts))
         self._promote = None if promote is None else Program(emit(rest[:1], promoted, texts))
         self._by = Program(emit(rest[len(rest) - len(by) :], promoted, texts))
-        steps = [self._rank, self._by, *([] if self._promote is None else [self._promote])]
+        self._admit = Program(emit(let_in, places.of("admit"), texts)) if gate else None
+        steps = [p for p in (self._rank, self._by, self._promote, self._admit) if p is not None]
         self.hoisted_keys = frozenset(k for k in self._hoist.inputs if isinstance(k, str))
         self.step_keys = frozenset(k for p in steps for k in p.inputs if isinstance(k, str)) | {"request.arrival"}
         promoting = () if self._promote is None else self._promote.inputs
@@ -143,6 +152,13 @@ class BatchRules:
         """The keys of the order among promoted rows; empty: by arrival."""
         n = _length(rows)
         return tuple(self._by.run(n, rows, hoisted, engine, self._by.kept(n)))
+
+    def admitted(self, rows: Rows, hoisted: Sequence[Column], engine: Engine) -> Column | None:
+        """Which rows may start now; None where the policy has no gate. True where the condition gives no number."""
+        if self._admit is None:
+            return None
+        n = _length(rows)
+        return self._admit.run(n, rows, hoisted, engine, self._admit.kept(n))[0].astype(np.bool_, copy=False)
 
 
 def _length(rows: Rows) -> int:

@@ -22,10 +22,16 @@ class Engines:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.answers: dict[str, list[str]] = {"prepare": ['{"policy": {"revision": "r1"}, "trial": {}}'] * 2}
+        self.answers: dict[str, list[str]] = {
+            "compile": ['{"pending": false}'] * 2, "prepare": ['{"policy": {"revision": "r1"}, "trial": {}}'] * 2
+        }  # fmt: skip
+        self.pending = 0  # how often the second engine hasn't compiled yet
 
     async def command(self, name: str, payload: str) -> list[str]:
         self.told.append((name, json.loads(payload)))
+        if name == "compile" and self.pending:
+            self.pending -= 1
+            return ['{"pending": false}', '{"pending": true}']
         return self.answers.get(name, ["{}", "{}"])
 
 
@@ -45,13 +51,22 @@ def test_every_engine_takes_a_policy_or_none(engines: Engines) -> None:
     http = client(engines)
     answer = http.post("/reload", json={"text": FCFS, "params": ["patience=2s"], "trial_s": 7})
     assert answer.status_code == 200 and len(answer.json()["engines"]) == 2
-    assert [name for name, _ in engines.told] == ["prepare", "commit"]
-    assert engines.told[1][1] == {"revision": "r1", "shadow": False, "trial_s": 7.0}
+    assert [name for name, _ in engines.told] == ["compile", "prepare", "commit"]
+    assert engines.told[2][1] == {"revision": "r1", "shadow": False, "trial_s": 7.0}
     engines.told.clear()
     engines.answers["prepare"] = ["{}", '{"refused": "no"}']
     answer = http.post("/reload", json={"text": FCFS})
     assert (answer.status_code, answer.json()["error"]["message"]) == (422, "engine 1: no")
-    assert [name for name, _ in engines.told] == ["prepare"]
+    assert [name for name, _ in engines.told] == ["compile", "prepare"]
+
+
+def test_no_engine_is_told_before_all_have_compiled(engines: Engines) -> None:
+    engines.pending = 3
+    assert client(engines).post("/reload", json={"text": FCFS}).status_code == 200
+    assert [name for name, _ in engines.told] == ["compile"] * 4 + ["prepare", "commit"]
+    engines.told.clear()
+    assert client(engines).post("/params", json={"params": ["patience=2s"]}).status_code == 200
+    assert [name for name, _ in engines.told] == ["prepare", "commit"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +81,7 @@ def test_what_is_wrong_reaches_no_engine(engines: Engines, body: dict[str, Any])
 
 def test_a_dry_run_commits_nothing(engines: Engines) -> None:
     assert client(engines).post("/reload", json={"text": FCFS, "dry_run": True}).status_code == 200
-    assert [name for name, _ in engines.told] == ["prepare"]
+    assert [name for name, _ in engines.told] == ["compile", "prepare"]
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"{", b'{"txt": 1}', b"\xff"])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -11,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vllm.v1.core.sched.scheduler import Scheduler
 
+from engine_adapter.runtime import compiling
+from engine_adapter.runtime.activation import compiled
 from engine_adapter.runtime.guard import MOST_FAILURES
 from engine_adapter.virtual.build import make_scheduler, timed
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler
 from lamps_cli.exit_codes import ExitCode
+from policy_dsl.compiled import CompiledPolicy
 from tests.cli.running import lamps
 from tests.engine.stepping import Clock, Stepper, vllm_config
 from tests.engine.test_scheduler import free, prompt, status
@@ -178,6 +184,61 @@ def test_a_shadow_is_counted_and_has_no_effect() -> None:
     prepared = tell(engine, "prepare", promote=True)
     assert tell(engine, "commit", revision=prepared["policy"]["revision"])["shadow"] is None
     assert (status(engine)["policy"]["name"], status(engine)["shadow"]) == ("other", None)
+
+
+def test_steps_go_on_while_a_policy_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(LampsScheduler, seats=1)
+    go_on = Event()
+
+    def slowly(text: str, path: str, words: Sequence[str]) -> CompiledPolicy:
+        assert go_on.wait(60)
+        return compiled(text, path, words)
+
+    monkeypatch.setattr(compiling, "compiled", slowly)
+    engine.add("runs", prompt(0, 20), 40)
+    short = {"text": 'lamps 1\npolicy short "P."\nrank request.context\n', "path": "short.lamps"}
+    assert tell(engine, "compile", **short) == {"pending": True}
+    for _ in range(5):
+        assert engine.step()
+    assert status(engine)["pending"] == "short.lamps"
+    assert status(engine)["policy"]["name"] == "fcfs"
+    go_on.set()
+    while tell(engine, "compile", **short)["pending"]:
+        engine.step()
+    assert status(engine)["pending"] == ""
+    prepared = tell(engine, "prepare", **short)
+    tell(engine, "commit", revision=prepared["policy"]["revision"])
+    assert status(engine)["policy"]["name"] == "short"
+    engine.run()
+
+
+def test_in_a_storm_of_reloads_the_last_that_was_told_to_decides() -> None:
+    """Two people reload as fast as they can, each in three steps; what one prepares the other may overtake."""
+    engine, chance = engine_of(LampsScheduler, seats=2), random.Random(5)
+    texts = [f'lamps 1\npolicy p{n} "P."\nrank {"highest " * (n % 2)}request.context\n' for n in range(6)]
+    standing: list[tuple[str, dict[str, Any]]] = []  # each one's next command
+    in_force, refused = "fcfs", 0
+    for n in range(400):
+        if n % 4 == 0:
+            engine.add(f"r{n}", prompt(n, 10 + n % 90), 1 + n % 9)
+        while len(standing) < 2:
+            standing.append(("compile", {"text": chance.choice(texts), "path": "p.lamps"}))
+        what, payload = standing.pop(chance.randrange(2))
+        answer = tell(engine, what, **payload)
+        if "refused" in answer:
+            assert what == "commit"
+            refused += 1
+        elif what == "compile":
+            standing.append(("compile" if answer["pending"] else "prepare", payload))
+        elif what == "prepare":
+            standing.append(("commit", {"revision": answer["policy"]["revision"]}))
+        else:
+            in_force = answer["policy"]["name"]
+        assert status(engine)["policy"]["name"] == in_force
+        engine.step()
+    engine.run()
+    assert len(engine.finished) == 100
+    assert refused > 5 and status(engine)["counters"]["reloads"] > 20
 
 
 EVENTS = st.one_of(

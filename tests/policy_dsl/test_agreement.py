@@ -167,6 +167,10 @@ class Case:
             assert promoted.tolist() == [scalar.promote(r, self.engine) for r in self.rows]
             if self.policy.promote.by:
                 assert same(across(batch.promoted_by(steps, hoisted, self.engine)), self._all(scalar.promote_by))
+        admitted = batch.admitted(steps, hoisted, self.engine)
+        assert (admitted is None) == (self.policy.admit is None)
+        if admitted is not None:
+            assert admitted.tolist() == [scalar.admit(row, self.engine) for row in self.rows]
 
     def _all(self, ask) -> tuple:
         return tuple(ask(row, self.engine) for row in self.rows)

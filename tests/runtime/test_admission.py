@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine_adapter.runtime.core import Runtime
@@ -245,6 +245,7 @@ def test_a_policy_without_these_rules_is_never_asked(world: World) -> None:
     assert world.runtime(GATE).admission.needed
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 900), st.integers(1, 6)), min_size=1, max_size=40), st.integers(1, 30))
 def test_nobody_starves_at_a_gate(requests: list[tuple[int, int]], patience: int) -> None:
     """Small ones keep coming; every large one starts once it is promoted and what ran before has ended."""

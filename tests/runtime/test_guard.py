@@ -98,8 +98,8 @@ def test_a_rank_that_takes_too_long_is_ejected(
 ) -> None:
     ticks = iter(range(1_000_000))
     slow_s = SLACK * 100e-6 * 1.01
-    monkeypatch.setattr("engine_adapter.runtime.waiting.perf_counter", lambda: next(ticks) * slow_s)
-    monkeypatch.setattr("engine_adapter.runtime.journal.perf_counter", lambda: next(ticks) * slow_s)
+    for module in ("waiting.perf_counter", "journal.perf_counter", "guard.thread_time"):
+        monkeypatch.setattr(f"engine_adapter.runtime.{module}", lambda: next(ticks) * slow_s)
     world.in_real_time = True
     runtime = runtime_of(KEEP + "\nbudget 100us at 10 requests")
     for n in range(20):
@@ -112,6 +112,50 @@ def test_a_rank_that_takes_too_long_is_ejected(
     steps(runtime, world, MOST)
     assert runtime.in_force.state == EJECTED and "`rank` failed 16 times" in runtime.in_force.reason
     assert "took 1.0 ms, 1.0 are the most" in runtime.in_force.reason
+
+
+def test_a_machine_that_pauses_is_no_fault_of_the_policy(
+    world: World, runtime_of: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter(range(1_000_000))  # each reading of the clock a second later, and nothing computed meanwhile
+    for module in ("waiting.perf_counter", "journal.perf_counter"):
+        monkeypatch.setattr(f"engine_adapter.runtime.{module}", lambda: float(next(ticks)))
+    monkeypatch.setattr("engine_adapter.runtime.guard.thread_time", lambda: 0.0)
+    world.in_real_time = True
+    runtime = runtime_of(KEEP)
+    for n in range(5):
+        arrive(runtime, f"r{n}", 50 + n)
+    steps(runtime, world, 100)
+    assert runtime.in_force.state == ON and runtime.guard.sentence == ""
+
+
+LAST_FIRST = "rank highest request.arrival\non call preserve"
+WAIVED = "# lamps: allow unbounded-wait -- on purpose\n" + LAST_FIRST
+
+
+@pytest.mark.parametrize(
+    ("rules", "overtaken", "state"),
+    [(LAST_FIRST, True, EJECTED), (LAST_FIRST, False, ON), (WAIVED, True, ON)],
+    ids=["starves", "overloaded", "waived"],
+)
+def test_a_policy_that_lets_requests_starve_is_ejected(
+    world: World, runtime_of: MakeRuntime, rules: str, overtaken: bool, state: str
+) -> None:
+    runtime = runtime_of(rules)
+    for n in range(MOST):
+        arrive(runtime, f"early{n}")
+    if overtaken:
+        arrive(runtime, "late")
+        finish(runtime, "late")
+    world.now += 599.0
+    steps(runtime, world, 1)
+    assert runtime.guard.sentence == ""
+    world.now += 2.0
+    order = steps(runtime, world, 2)
+    assert runtime.counters["promoted.watchdog"] == MOST
+    assert runtime.in_force.state == state
+    assert order[0] == "early0"  # promoted, whatever becomes of the policy
+    assert ("`starvation bound` failed 16 times" in runtime.in_force.reason) == (state == EJECTED)
 
 
 def test_time_is_not_measured_in_virtual_time() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +27,8 @@ OFF_PATH, ON_PATH = "/lamps/off", "/lamps/on"
 RELOAD_PATH, PARAMS_PATH, SHADOW_PATH = "/lamps/reload", "/lamps/params", "/lamps/shadow"
 # The text of a policy; the longest shipped one has 6 kB.
 LARGEST = 1_000_000
+# A policy is compiled in a tenth of a second, on a busy machine in a few.
+LOOKS_AGAIN_S, LONGEST_S = 0.02, 30.0
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True):
@@ -126,6 +129,8 @@ class Changes:
 
     async def _prepared(self, what: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
         """Tried in every engine, and put in force where none refuses and nobody asked for a trial only."""
+        if "text" in what:
+            await self._compiled(what)
         prepared = (await self._told("prepare", what))["engines"]
         if ask.dry_run:
             return {"engines": prepared}
@@ -133,6 +138,14 @@ class Changes:
         commit = {"revision": revision, "shadow": ask.shadow, "trial_s": ask.trial_s}
         standing = (await self._told("commit", commit))["engines"]
         return {"engines": [{**a, **b} for a, b in zip(prepared, standing, strict=True)]}
+
+    async def _compiled(self, what: Mapping[str, Any]) -> None:
+        """Every engine has compiled the text, or found out why it can't: `prepare` will say. They serve meanwhile."""
+        end = time.monotonic() + LONGEST_S
+        while any(engine["pending"] for engine in (await self._told("compile", what))["engines"]):
+            if time.monotonic() > end:
+                raise Refused(f"an engine has not compiled it within {LONGEST_S:g} s")
+            await asyncio.sleep(LOOKS_AGAIN_S)
 
     async def _told(self, name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """What every engine answers."""
