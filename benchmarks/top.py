@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import pty
@@ -68,7 +69,9 @@ async def handled(view: str, repetitions: int) -> list[float]:
     app = Top(source, Options(view=view))
     frame, times = crowded(), []
     async with app.run_test(size=(160, 48)) as pilot:
-        await pilot.pause(0.5)
+        while source.note:  # until it is read
+            await pilot.pause(0.1)
+        gc.freeze()  # as the program does where it has a terminal
         for n in range(repetitions):
             turned = frame.waiting[n * 97 :] + frame.waiting[: n * 97]
             again = tuple(msgspec.structs.replace(r, place=p) for p, r in enumerate(turned, 1))

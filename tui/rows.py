@@ -166,8 +166,10 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
             assert column.sort is not None
             rows.sort(key=column.sort, reverse=column.largest)
         self.shown = rows
-        places = {self._key(row): place for place, row in enumerate(rows)} if chosen is not None else {}
-        before, self.cursor = self.cursor, min(places.get(chosen, self.cursor), max(len(rows) - 1, 0))
+        before, last = self.cursor, max(len(rows) - 1, 0)
+        if chosen is not None and not (before <= last and rows and self._key(rows[before]) == chosen):
+            self.cursor = next((place for place, row in enumerate(rows) if self._key(row) == chosen), before)
+        self.cursor = min(self.cursor, last)
         if self.newest_first and before == 0 and self._sorted_by is None:
             self.cursor = 0  # at the top of a stream one follows it
         self.virtual_size = Size(self.size.width, len(rows) + 1)

@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import msgspec
 
 from engine_adapter.control.frames import FrameError, Status, parse_status
+
+if TYPE_CHECKING:  # it takes 0.2 s to import: functions do when they first ask
+    import httpx
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_VARIABLES = ("LAMPS_API_KEY", "VLLM_API_KEY")
@@ -76,6 +78,8 @@ class _States(msgspec.Struct):
 
 
 def _fetched(url: str, path: str, query: Mapping[str, list[str]], key: str | None, timeout_s: float) -> str:
+    import httpx
+
     base = base_url(url)
     with _told(url, timeout_s):
         answer = httpx.get(base + path, params=dict(query), headers=_headers(key), timeout=timeout_s)
@@ -88,6 +92,8 @@ def posted(url: str, path: str, body: Mapping[str, Any], key: str | None, timeou
 
     Raises `Unreachable`.
     """
+    import httpx
+
     base = base_url(url)
     with _told(url, timeout_s):
         answer = httpx.post(base + path, json=dict(body), headers=_headers(key), timeout=timeout_s)
@@ -126,6 +132,8 @@ def stream_events(
 
     Raises `Unreachable` when the connection can't be had or breaks, `NotLamps` where there is no such path.
     """
+    import httpx
+
     base = base_url(url)
     with (
         _told(url, silence_s),
@@ -154,6 +162,8 @@ def _headers(key: str | None) -> dict[str, str]:
 @contextmanager
 def _told(url: str, timeout_s: float) -> Iterator[None]:
     """Turns what httpx raises into `Unreachable`."""
+    import httpx
+
     base = base_url(url)
     try:
         yield

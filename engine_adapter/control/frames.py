@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+# gc=False below: frames hold no cycles, and the collector's walks over ten thousand rows took as long as reading them
+# (benchmarks/top.py).
 VERSION = 1
 OLDEST = 1  # the oldest version that is still understood
 
@@ -17,7 +19,7 @@ class FrameError(ValueError):
     """Text that is no status of a lamps server."""
 
 
-class ParamInfo(msgspec.Struct, frozen=True):
+class ParamInfo(msgspec.Struct, frozen=True, gc=False):
     """A param of the policy: its range and unit, in base units."""
 
     value: float
@@ -26,7 +28,7 @@ class ParamInfo(msgspec.Struct, frozen=True):
     unit: str = ""
 
 
-class Term(msgspec.Struct, frozen=True):
+class Term(msgspec.Struct, frozen=True, gc=False):
     """A term of the sum that is a rank's key, as written. *key*: its number, from 0; a key without a sum is one term.
 
     *highest*: of the key, whether the largest goes first. *negative*: it is subtracted.
@@ -39,7 +41,7 @@ class Term(msgspec.Struct, frozen=True):
     negative: bool = False
 
 
-class PolicyInfo(msgspec.Struct, frozen=True):
+class PolicyInfo(msgspec.Struct, frozen=True, gc=False):
     """*text*: the policy's file; lines of rules refer to it. *statements*: the rules it states, by their words."""
 
     name: str
@@ -53,7 +55,7 @@ class PolicyInfo(msgspec.Struct, frozen=True):
     terms: tuple[Term, ...] = ()
 
 
-class Running(msgspec.Struct, frozen=True):
+class Running(msgspec.Struct, frozen=True, gc=False):
     """A request in the batch. *turn* counts the turns of its session from 1. *left_tokens*: predicted, to generate."""
 
     id: str
@@ -68,7 +70,7 @@ class Running(msgspec.Struct, frozen=True):
     tenant: str = ""
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """A request in the queue. *place* from 1; *rank*: its keys, lowest first; None for an infinite or undefined one.
 
     *terms*: values of the policy's terms, in their order. *held_by*: why it isn't running ("behind NAME", "gate",
@@ -98,7 +100,7 @@ class Waiting(msgspec.Struct, frozen=True):
     class_name: str = ""
 
 
-class Paused(msgspec.Struct, frozen=True):
+class Paused(msgspec.Struct, frozen=True, gc=False):
     """A session whose turn is over: what its user or tool does, and what became of its KV cache.
 
     *handling*: preserve, swap, discard, or provisional until it is known how the turn ended. *expected_s*: predicted
@@ -126,7 +128,7 @@ class Paused(msgspec.Struct, frozen=True):
     line: int = 0
 
 
-class Pins(msgspec.Struct, frozen=True):
+class Pins(msgspec.Struct, frozen=True, gc=False):
     """KV cache held for paused sessions. *share*: of the engine's whole KV cache."""
 
     count: int = 0
@@ -134,7 +136,7 @@ class Pins(msgspec.Struct, frozen=True):
     share: float = 0.0
 
 
-class Memory(msgspec.Struct, frozen=True):
+class Memory(msgspec.Struct, frozen=True, gc=False):
     """KV memory by what it is used for, in tokens. running + pinned + cached + free is total; host lies beside it.
 
     *cached*: free, with a prefix in it that may be found again. Counted in blocks, so about right.
@@ -148,7 +150,7 @@ class Memory(msgspec.Struct, frozen=True):
     host: int = 0
 
 
-class Swap(msgspec.Struct, frozen=True):
+class Swap(msgspec.Struct, frozen=True, gc=False):
     """Whether KV can be moved to host memory; *reason* why not, a sentence. *total*: tokens that host memory holds."""
 
     possible: bool = False
@@ -156,7 +158,7 @@ class Swap(msgspec.Struct, frozen=True):
     total: int = 0
 
 
-class Quantiles(msgspec.Struct, frozen=True):
+class Quantiles(msgspec.Struct, frozen=True, gc=False):
     """Of the last *count* values."""
 
     count: int = 0
@@ -167,7 +169,7 @@ class Quantiles(msgspec.Struct, frozen=True):
     most: float = 0.0
 
 
-class Latency(msgspec.Struct, frozen=True):
+class Latency(msgspec.Struct, frozen=True, gc=False):
     """Of recent turns, seconds, as the engine sees them: until the first token, until the last, and in the queue."""
 
     first_token: Quantiles = Quantiles()
@@ -175,7 +177,7 @@ class Latency(msgspec.Struct, frozen=True):
     queue: Quantiles = Quantiles()
 
 
-class Flow(msgspec.Struct, frozen=True):
+class Flow(msgspec.Struct, frozen=True, gc=False):
     """Totals since the start, tokens; rates are what two frames differ by."""
 
     prompt_tokens: int = 0
@@ -184,7 +186,7 @@ class Flow(msgspec.Struct, frozen=True):
     turns: int = 0
 
 
-class RuleUse(msgspec.Struct, frozen=True):
+class RuleUse(msgspec.Struct, frozen=True, gc=False):
     """How often a rule was asked, for how long in all, and how often it failed. *line*: of its answer; 0 elsewhere."""
 
     rule: str
@@ -194,7 +196,7 @@ class RuleUse(msgspec.Struct, frozen=True):
     faults: int = 0
 
 
-class Calibration(msgspec.Struct, frozen=True):
+class Calibration(msgspec.Struct, frozen=True, gc=False):
     """How predictions fared. *what*: "output" or a tool. Means in the unit of what is predicted.
 
     *within_p50* and so on: the share of values that were not above that predicted quantile. *known*: the share of
@@ -212,7 +214,7 @@ class Calibration(msgspec.Struct, frozen=True):
     known: float = 0.0
 
 
-class PredictorInfo(msgspec.Struct, frozen=True):
+class PredictorInfo(msgspec.Struct, frozen=True, gc=False):
     """By what lengths of answers are predicted: "online", statistics of this server, or "learned", a trained model.
 
     *revision*, *source*: of the model, and what it was trained on. *believed*: its forecasts are used; they are set
@@ -228,7 +230,7 @@ class PredictorInfo(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Arm(msgspec.Struct, frozen=True):
+class Arm(msgspec.Struct, frozen=True, gc=False):
     """An alternative of a decision with its cost; None where it is infinite or undefined."""
 
     text: str
@@ -237,7 +239,7 @@ class Arm(msgspec.Struct, frozen=True):
     chosen: bool = False
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Something that was decided. *number* grows by one. *at*: seconds of the engine's clock.
 
     *kind*: "call", "admit", "preempt", "promote", "pin". *what*: the outcome in a word or two. *line*: of the policy.
@@ -256,7 +258,7 @@ class Decision(msgspec.Struct, frozen=True):
     values: dict[str, float | bool | str | None] = {}
 
 
-class Guard(msgspec.Struct, frozen=True):
+class Guard(msgspec.Struct, frozen=True, gc=False):
     """*state*: "ok", "fallback" (a rule failed, built-in answers stood in), "ejected" or "off". *reason*: why.
 
     While it is "ejected" or "off" the built-in order decides. *chosen*, *revision*: the policy that was set aside, else
@@ -270,14 +272,14 @@ class Guard(msgspec.Struct, frozen=True):
     on_trial: bool = False
 
 
-class Compared(msgspec.Struct, frozen=True):
+class Compared(msgspec.Struct, frozen=True, gc=False):
     """How often a shadow policy was compared with the active one, and how often it would have decided otherwise."""
 
     compared: int = 0
     differing: int = 0
 
 
-class Shadow(msgspec.Struct, frozen=True):
+class Shadow(msgspec.Struct, frozen=True, gc=False):
     """A policy that is asked beside the active one, without effect. *compared*: samples in all, *differing* of them.
 
     *rank* (of the first of the queue), *on_call*: the same of each rule. *failures*: of its rules.
@@ -292,7 +294,7 @@ class Shadow(msgspec.Struct, frozen=True):
     failures: int = 0
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One engine at one moment. *at*: seconds since 1970, or of virtual time. *step*: engine steps so far.
 
     *capabilities*: the commands that this server takes. *waiting* and *paused* list the first and count all. *pending*:
@@ -326,7 +328,7 @@ class Frame(msgspec.Struct, frozen=True):
     pending: str = ""
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(msgspec.Struct, frozen=True, gc=False):
     """A whole server: a frame for each engine. *api*: counters of the API server process that answered."""
 
     version: int

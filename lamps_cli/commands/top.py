@@ -107,19 +107,22 @@ def top(
 def _source(urls: tuple[str, ...], demo: bool, replay: Path | None, key: str | None, every: float, rows: int) -> Source:
     from engine_adapter.control.client import DEFAULT_URL, key_from_environment
     from tui.recording import RecordingError
-    from tui.sources.live import Live
-    from tui.sources.replay import Replay
 
     if demo + (replay is not None) + bool(urls) > 1:
         raise Failure("give URLs, --replay or --demo, only one of them")
+    if not demo and replay is None:
+        from tui.sources.live import Live
+
+        return Live(urls or (DEFAULT_URL,), key or key_from_environment(), every, rows)
+    from tui.sources.replay import Replay
+
     try:
         if demo:
             return Replay(Path(str(files("tui") / "demo.jsonl.xz")), again=True)
-        if replay is not None:
-            return Replay(replay)
+        assert replay is not None
+        return Replay(replay)
     except RecordingError as problem:
         raise Failure(str(problem)) from None
-    return Live(urls or (DEFAULT_URL,), key or key_from_environment(), every, rows)
 
 
 # --- once

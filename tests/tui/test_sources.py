@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine_adapter.control.frames import VERSION
+from engine_adapter.control.frames import VERSION, parse_status
 from tests.tui.conftest import DEMO, SERVERS
 from tui.dialogs import time_of
 from tui.model import PLAIN, Delivery, Model
@@ -278,6 +278,31 @@ def test_a_replay_steps_jumps_and_goes_on(recording: Path, told: Told) -> None:
     told.until(lambda all: all[-1].at == 7.0)
     source.toggle()
     told.until(lambda all: all[-1].at == 14.5)
+    source.stop()
+
+
+def test_servers_that_speak_at_once_are_delivered_and_stepped_over_at_once(tmp_path: Path, told: Told) -> None:
+    path = tmp_path / "r.jsonl"
+    with Writer(path, "three servers") as writer:
+        for number in range(30):
+            for server in range(3):
+                status = parse_status(json.dumps(STATUS))
+                writer.add(number + server / 100, f"s{server}", status)
+    source = Replay(path)
+    source.toggle()
+    source.start(told)
+    while source.note:
+        time.sleep(0.01)
+    source.seek(0.0)
+    told.until(lambda all: all and all[-1].at == 0.02)
+    source.step(2)
+    assert {d.server for d in told.until(lambda all: all[-1].at == 2.02)[-3:]} == {"s0", "s1", "s2"}
+    source.step(-1)
+    told.until(lambda all: all[-1].at == 1.02)
+    source.seek(5.0)  # not without those that spoke a moment later
+    told.until(lambda all: all[-1].at == 5.02)
+    source.step(-9)
+    told.until(lambda all: all[-1].at == 0.02)
     source.stop()
 
 

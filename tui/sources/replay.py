@@ -23,6 +23,7 @@ from tui.sources import Deliver
 BACKGROUND = 180
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _FAR = 3600.0
+_INSTANT_S = 0.05
 
 
 class Replay:
@@ -82,9 +83,13 @@ class Replay:
             self._changed.notify()
 
     def step(self, frames: int) -> None:
+        """On or back by instants: servers that spoke at once are stepped over at once."""
         with self._changed:
             self.paused = True
-            self._go_to(self._next - 1 + frames)
+            line = self._next if self._jumped else self._next - 1  # what is shown, or will be at once
+            for _ in range(abs(frames)):
+                line = self._last_of(line + 1) if frames > 0 else self._first_of(line) - 1
+            self._go_to(line)
             self._changed.notify()
 
     def seek(self, position_s: float) -> None:
@@ -98,8 +103,20 @@ class Replay:
         self._from_s, self._from = self._position_s, time.monotonic()
 
     def _go_to(self, line: int) -> None:
-        self._next = min(max(line, 0), max(len(self._lines) - 1, 0))
+        self._next = self._last_of(max(line, 0))
         self._jumped = True
+
+    def _last_of(self, line: int) -> int:
+        """The last line of the instant that *line* is of."""
+        line = min(line, max(len(self._times) - 1, 0))
+        while line + 1 < len(self._times) and self._times[line + 1] - self._times[line] <= _INSTANT_S:
+            line += 1
+        return line
+
+    def _first_of(self, line: int) -> int:
+        while line > 0 and self._times[line] - self._times[line - 1] <= _INSTANT_S:
+            line -= 1
+        return line
 
     # --- threads ----------------------------------------------------------------------------------
 
@@ -139,15 +156,19 @@ class Replay:
                     due_s = self._times[self._next] - self._times[0]
                     missing_s = due_s - self._from_s - (time.monotonic() - self._from) * self.speed
                     if self._next == 0 or (not self.paused and missing_s <= 0):
-                        self._next += 1
                         self._position_s = due_s
-                        return [self._delivery(self._next - 1)]
+                        return self._at_once()
                     self._changed.wait(_FAR if self.paused else missing_s / self.speed)
                 elif self._whole and self._again and not self.paused and self._lines:
                     self._go_to(0)
                 else:
                     self._changed.wait(_FAR)
         return None
+
+    def _at_once(self) -> list[Delivery]:
+        """The lines of the next instant, of several servers perhaps: they are drawn once."""
+        first, self._next = self._next, self._last_of(self._next) + 1
+        return [self._delivery(number) for number in range(first, self._next)]
 
     def _jump(self) -> list[Delivery]:
         """The frame that is jumped to, after those from which its curves are drawn."""
