@@ -8,7 +8,7 @@ POLICY ?= lamps
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest soak fmt docs demo bench reproduce clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench reproduce clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -57,6 +57,9 @@ fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 
 docs: $(VENV)/.dev ## write the made parts of docs/: the reference, the output of the tutorial
 	@$(BIN)/python docs/generate.py
+
+pictures: $(VENV)/.dev ## take the pictures of the monitor anew, from the program while it plays its demo
+	@$(BIN)/python docs/pictures.py
 
 demo: setup ## record anew what `lamps top --demo` plays, in virtual time (two minutes)
 	@$(BIN)/python -m engine_adapter.virtual.film tui/demo.jsonl.xz

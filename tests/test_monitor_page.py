@@ -27,3 +27,10 @@ def test_every_screen_is_on_the_page_under_its_number() -> None:
 def test_what_a_server_can_be_told_is_on_the_page() -> None:
     for binding in POLICY_BINDINGS:
         assert f"| `{binding.key}` |" in PAGE  # type: ignore[union-attr]
+
+
+def test_every_picture_is_shown_and_is_there() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    shown = set(re.findall(r"pictures/(\w+)\.svg", PAGE + (docs.parent / "README.md").read_text(encoding="utf-8")))
+    made = set(re.findall(r'Picture\("(\w+)"', (docs / "pictures.py").read_text(encoding="utf-8")))
+    assert shown == made == {path.stem for path in (docs / "pictures").glob("*.svg")}

@@ -39,6 +39,12 @@ class Look:
                 made.append(words, f"{weight} {self.style(colour)}".strip())
         return made
 
+    def prose(self, *pieces: str | tuple[str, str]) -> Text:
+        """The same for sentences, which may be wrapped."""
+        made = self.text(*pieces)
+        made.no_wrap = False
+        return made
+
     def bar(self, shares: Sequence[float], width: int) -> Text:
         """One stacked bar of KV memory: running, paused, host, cached, free."""
         made = Text(no_wrap=True, end="")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import TYPE_CHECKING, cast
 
+from rich.console import Console
 from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from textual.events import Resize
 
     from tui.app import Top
+
+
+# What wraps a text wants one; it writes nowhere.
+_CONSOLE = Console(file=StringIO())
 
 
 class Panel(Widget):
@@ -64,3 +70,14 @@ class Panel(Widget):
         if y >= len(self._lines):
             return Strip.blank(width, style)
         return self._lines[y].apply_style(style).adjust_cell_length(width, style)
+
+
+def wrapped(line: Text, width: int) -> list[Text]:
+    """*line* in as many as it needs, the further ones indented; where it is a table's it stays one."""
+    if line.no_wrap or line.cell_len <= width:
+        return [line]
+    first, *rest = line.wrap(_CONSOLE, width)
+    indented = [Text("  ").append_text(part) for part in Text(" ").join(rest).wrap(_CONSOLE, max(width - 2, 1))]
+    for part in (made := [first, *indented]):
+        part.no_wrap, part.end = True, ""
+    return made

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tui.look import Look
 
 Row = TypeVar("Row")
+# What a column that takes the rest has at least: enough to tell names apart.
+_LEAST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ class Rows(ScrollView, Generic[Row], can_focus=True):
 
     def widths(self, width: int) -> list[int]:
         """Of each column; 0 for those that have no room."""
-        fixed = [column.width or 8 for column in self.columns]
+        fixed = [column.width or _LEAST for column in self.columns]
         there = set(range(len(self.columns)))
         while sum(fixed[i] + 1 for i in there) > width:
             spare = [i for i in there if self.columns[i].spare]

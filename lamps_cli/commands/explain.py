@@ -99,14 +99,16 @@ def explain(
 
 
 def explained(document: dict[str, Any], name: str, depth: int = 4) -> str:
-    """The explanation of *name* in a server's state *document*, by the policy that came with it. Failure as above."""
+    """The explanation of *name* in a server's state *document*, by the policy that came with it; without colours.
+
+    Failure as above."""
     from lamps_cli.explain_view import show
     from policy_dsl.explain import explain as explained_by
 
     loaded, _ = _policy(None, document)
     situation = _situation(loaded, _with_params(document), None)
     explanation = explained_by(loaded, situation, _meant((name,), situation))
-    return show(explanation, depth, float(situation.engine["engine.step_time"]))
+    return click.unstyle(show(explanation, depth, float(situation.engine["engine.step_time"])))
 
 
 # --- a live server

@@ -12,7 +12,7 @@ from textual.containers import Container
 from engine_adapter.control.frames import Decision
 from tui.jump import Target
 from tui.model import Moment
-from tui.panel import Panel
+from tui.panel import Panel, wrapped
 from tui.rows import Column, Rows
 
 
@@ -50,7 +50,9 @@ class Detail(Panel):
     def lines(self, width: int, height: int) -> list[Text]:
         view = cast("TableView", self.parent)
         row = view.table.row
-        return [] if row is None else view.detail(row, width)
+        if row is None:
+            return []
+        return [part for line in view.detail(row, width) for part in wrapped(line, width)]
 
 
 class TableView(View):

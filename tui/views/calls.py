@@ -69,17 +69,17 @@ class Calls(TableView):
         known = "measured" if row.known else "a default: this tool hasn't been measured"
         overdue = row.p90_s is not None and row.age_s > row.p90_s
         expected = f"{seconds(row.expected_s)} on average, 90 % within {seconds(row.p90_s)} ({known})"
-        lines.append(look.text(("predicted: ", "dim"), expected, (", overdue" if overdue else "", "warn")))
+        lines.append(look.prose(("predicted: ", "dim"), expected, (", overdue" if overdue else "", "warn")))
         kept = f"{row.handling}, {count(row.tokens)} of {count(row.context_tokens)} tokens held"
         if row.until_s is not None and row.handling in ("preserve", "swap"):
             kept += f", for {seconds(max(row.until_s, 0.0))} more at most"
-        lines.append(look.text(("KV cache: ", "dim"), kept))
+        lines.append(look.prose(("KV cache: ", "dim"), kept))
         if row.lost:
             lines.append(look.text(("given up: ", "dim"), (LOST.get(row.lost, row.lost), "warn")))
         if row.held_by:
-            lines.append(look.text(("could not be kept: ", "dim"), (row.held_by, "warn")))
+            lines.append(look.prose(("could not be kept: ", "dim"), (row.held_by, "warn")))
         cost = f"{count(row.held_token_s)} token-seconds held; to compute it again takes {seconds(row.redo_s)}"
-        lines.append(look.text(("cost so far: ", "dim"), cost))
+        lines.append(look.prose(("cost so far: ", "dim"), cost))
         if row.line:
             text = frame.policy.text.splitlines()
             said = text[row.line - 1].strip() if row.line <= len(text) else ""

@@ -84,7 +84,7 @@ class Fleet(TableView):
 
     def detail(self, row: EngineView, width: int) -> list[Text]:
         look = self.app.look  # type: ignore[attr-defined]
-        lines = [look.text((row.name, "bold accent"), f"  {row.frame.policy.title or row.frame.policy.name}")]
+        lines = [look.prose((row.name, "bold accent"), f"  {row.frame.policy.title or row.frame.policy.name}")]
         lines.append(look.text((f"{'':<18}{'this':>10}{'median':>10}", "dim")))
         odd = oddities(row, self.moment.engines)
         for name, get, _, _ in _COMPARED:
@@ -101,13 +101,12 @@ class Fleet(TableView):
 
 
 def oddities(view: EngineView, engines: Sequence[EngineView]) -> list[str]:
-    """In what *view* is unlike the others of *engines*, of which there must be two at least."""
-    others = [other.frame for other in engines if other.name != view.name]
-    if len(others) < 2:
+    """In what *view* is far from the median of *engines*, of which there must be three at least: of two, who is odd?"""
+    if len(engines) < 3:
         return []
     found = []
     for name, get, off, least in _COMPARED:
-        middle = statistics.median(get(frame) for frame in others)
+        middle = statistics.median(get(other.frame) for other in engines)
         if abs(get(view.frame) - middle) > max(off * middle, least):
             found.append(name)
     return found

@@ -13,7 +13,7 @@ from tui.advice import advise
 from tui.glyphs import count, seconds
 from tui.jump import Target
 from tui.model import Peaks, paused_of, running_of
-from tui.panel import Panel
+from tui.panel import Panel, wrapped
 from tui.views.base import View
 
 USES = ("running", "paused", "host", "cached", "free")
@@ -101,14 +101,14 @@ class PolicyPanel(Panel):
             return []
         policy, guard = frame.policy, frame.guard
         state = {"ok": ("ok", "good"), "fallback": ("falling back", "warn")}.get(guard.state, (guard.state, "bad"))
-        head = look.text(
+        head = look.prose(
             (policy.name, "bold accent"), (f"  {policy.revision}  " if policy.revision else "  ", "dim"),
             (f"{look.glyphs.on} {state[0]}", f"bold {state[1]}"), f"  {guard.reason}",
         )  # fmt: skip
         if policy.params:
             head.append_text(look.text(("  " + "  ".join(f"{n} {v:g}" for n, v in policy.params.items()), "dim")))
         decided = {word: frame.counters.get(f"decisions.{word}", 0) for word in ("preserve", "swap", "discard")}
-        calls = look.text(("calls       ", "dim"))
+        calls = look.prose(("calls       ", "dim"))
         for word, number in decided.items():
             if number or word != "swap":
                 calls.append_text(look.text(f"{word} ", (count(number), "bold text"), "   "))
@@ -120,12 +120,12 @@ class PolicyPanel(Panel):
         flow, hit = frame.flow, 0.0
         if flow.prompt_tokens:
             hit = flow.cached_tokens / flow.prompt_tokens
-        served = look.text(
+        served = look.prose(
             ("served      ", "dim"), (count(flow.turns), "bold text"), (" turns   prefix cache ", "dim"), f"{hit:.0%}",
         )  # fmt: skip
         if rank is not None:
             served.append_text(look.text(("   ranking ", "dim"), f"{rank.seconds / rank.count * 1e6:.0f} us"))
-        return [head, calls, served]
+        return [part for line in (head, calls, served) for part in wrapped(line, width)]
 
 
 class AdvicePanel(Panel):
@@ -137,14 +137,14 @@ class AdvicePanel(Panel):
         if not found:
             return [look.text((f"{look.glyphs.on} nothing stands out", "dim"))]
         room = height if len(found) <= height else height - 1
-        lines = [
-            look.text(
-                (f"{advice.code} ", f"bold {advice.level}"),
-                (advice.headline, "text"),
-                (f"  {advice.what_to_do}", "dim"),
-            )
-            for advice in found[:room]
-        ]
+        lines = []
+        for advice in found[:room]:
+            line = look.text((f"{advice.code} ", f"bold {advice.level}"), (advice.headline, "text"))
+            lines.append(line)
+            if line.cell_len + len(advice.what_to_do) + 2 > width and 2 * len(found) <= height:
+                lines.append(look.text((f"      {advice.what_to_do}", "dim")))  # under its headline
+            else:
+                line.append_text(look.text((f"  {advice.what_to_do}", "dim")))
         if len(found) > room:
             lines.append(look.text((f"and {len(found) - room} more", "dim")))
         return lines

@@ -66,27 +66,23 @@ class PolicyView(TableView):
         for name, info in frame.policy.ranges.items():
             where = (info.value - info.low) / (info.high - info.low) if info.high > info.low else 0.0
             line = look.text((f"{name:<16}", "accent"), (f"{info.value:>10g}", "bold text"), f" {info.unit:<8}")
-            lines.append(
-                line.append_text(look.share(where, 16, "accent")).append_text(
-                    look.text((f" {info.low:g}..{info.high:g}", "dim"))
-                )
-            )
+            span = f" {info.low:g}..{info.high:g}"
+            line.append_text(look.share(where, min(max(width - line.cell_len - len(span), 0), 16), "accent"))
+            lines.append(line.append_text(look.text((span, "dim"))))
         for use in frame.rules:
             if not use.line:
                 each = f"{use.seconds / use.count * 1e6:,.0f} us each" if use.count else ""
                 faults = (f"  failed {use.faults:,} times", "bad") if use.faults else ""
                 lines.append(look.text((f"{use.rule:<16}", "dim"), f"{count(use.count):>10} times  {each}", faults))
         if frame.guard.reason:
-            lines.append(look.text((frame.guard.reason, "warn")))
+            lines.append(look.prose((frame.guard.reason, "warn")))
         if frame.shadow is not None:
             shadow = frame.shadow
             share = shadow.differing / shadow.compared if shadow.compared else 0.0
             differs = f" {shadow.revision} differs in {share:.1%} of {shadow.compared:,} decisions"
-            lines.append(look.text(("shadow ", "dim"), (shadow.name, "accent"), differs))
+            lines.append(look.prose(("shadow ", "dim"), (shadow.name, "accent"), differs))
         if not frame.capabilities:
-            lines.append(
-                look.text(("this server takes no commands: reload, params, shadow and off are its to offer", "dim"))
-            )
+            lines.append(look.prose(("it takes no commands: what is here is only watched", "dim")))
         return lines
 
     @work

@@ -79,13 +79,13 @@ class Predictors(TableView):
             )
         ratio = row.actual / row.predicted if row.predicted else 1.0
         lines.append(
-            look.text(
+            look.prose(
                 ("means: ", "dim"),
                 f"predicted {_amount(row, row.predicted)}, came {_amount(row, row.actual)} ({ratio:.2f} of it)",
             )
         )
         lines.append(
-            look.text(
+            look.prose(
                 ("measured: ", "dim"),
                 f"{row.known:.0%} of the predictions rested on measurements, the rest on defaults",
             )

@@ -26,6 +26,8 @@ HELD = {
     "": "nothing is known to hold it: it may start at the next step",
 }
 _MOST_TERMS = 5
+# A call less likely than this is none.
+_LIKELY = 0.005
 
 
 class Queue(TableView):
@@ -90,15 +92,19 @@ class Queue(TableView):
         why = HELD.get(row.held_by, row.held_by)
         if ahead is not None and row.held_by.startswith("behind"):
             why = f"it stands behind {short(ahead.id)}; {_decides(frame, row, ahead)}"
-        lines.append(look.text(("not running: ", "dim"), why))
-        foreseen = f"{row.tool or 'a call'} with a chance of {row.chance:.0%}, its KV would be: {row.foreseen}"
-        lines.append(look.text(("foreseen: ", "dim"), f"{count(row.output_tokens)} tokens, then {foreseen}"))
-        header = f"{'term':<30}{'this':>12}" + (f"{'ahead':>12}{'difference':>12}" if ahead is not None else "")
+        lines.append(look.prose(("not running: ", "dim"), why))
+        called = f"{row.tool or 'a call'} with a chance of {row.chance:.0%}, its KV would be: {row.foreseen}"
+        foreseen = called if row.chance >= _LIKELY else "its session ends"
+        lines.append(look.prose(("foreseen: ", "dim"), f"{count(row.output_tokens)} tokens, then {foreseen}"))
+        wide = min(max(width - (36 if ahead is not None else 12), 12), 30)
+        header = f"{'term':<{wide}}{'this':>12}" + (f"{'ahead':>12}{'difference':>12}" if ahead is not None else "")
         lines.append(look.text((header, "dim")))
         for place, term in enumerate(frame.policy.terms):
             lines.append(
                 look.text(
-                    *_term_line(term, _at(row, place), None if ahead is None else _at(ahead, place), ahead is not None)
+                    *_term_line(
+                        term, _at(row, place), None if ahead is None else _at(ahead, place), ahead is not None, wide
+                    )
                 )
             )
         return lines
@@ -130,10 +136,13 @@ def _term_number(place: int, row: Waiting) -> float:
     return float("inf") if found is None else found
 
 
-def _term_line(term: Term, mine: float | None, theirs: float | None, compared: bool) -> list[str | tuple[str, str]]:
+def _term_line(
+    term: Term, mine: float | None, theirs: float | None, compared: bool, wide: int
+) -> list[str | tuple[str, str]]:
+    """*wide*: columns of its name."""
     sign = "-" if term.negative else ""
     name = f"{'highest ' if term.highest else ''}{sign}{term.text}"
-    line: list[str | tuple[str, str]] = [f"{name[:29]:<30}", (f"{value(mine):>12}", "bold text")]
+    line: list[str | tuple[str, str]] = [f"{name[: wide - 1]:<{wide}}", (f"{value(mine):>12}", "bold text")]
     if compared:
         line.append(f"{value(theirs):>12}")
         if mine is not None and theirs is not None:
@@ -155,7 +164,7 @@ def _decides(frame: Frame, row: Waiting, ahead: Waiting) -> str:
 
 
 def _call(row: Waiting) -> str:
-    if row.chance < 0.005:
+    if row.chance < _LIKELY:
         return "end"
     return f"{row.tool or 'call'} {row.chance:.0%}"
 
