@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from lamps_cli.exit_codes import ExitCode
 from tests.cli.running import LAMPS, lamps
 from tests.engine.server import free_port
-from tests.tui.browser import CHROMIUM, ESCAPES, browsing
+from tests.tui.browser import CHROMIUM, ESCAPES, Page, browsing
 from tui.themes import PALETTES
 
 pytest.importorskip("textual_serve", reason="textual-serve is not installed")
@@ -54,15 +54,19 @@ def test_a_browser_shows_the_monitor_and_its_keys_work(url: str, tmp_path: Path)
         page.press("2")
         page.until(lambda: "Why it stands there" in page.screen)
         page.press("1")
-        time.sleep(0.5)
-        page.picture(tmp_path / "page.png")
+        palette, end = PALETTES["lamps-dark"], time.monotonic() + 30
+        while not {palette.background, palette.memory[0]} <= (painted := colours(page, tmp_path / "page.png")):
+            assert time.monotonic() < end, painted  # the bar of running requests is painted
         blocked = [problem for problem in page.problems if "Content Security Policy" in problem]
         assert all("fonts.googleapis.com" in problem for problem in blocked), blocked
-    colours = Image.open(tmp_path / "page.png").convert("RGB").getcolors(1 << 24)
-    assert colours is not None
-    shown = {f"#{r:02x}{g:02x}{b:02x}" for count, (r, g, b) in colours if count > 100}
-    palette = PALETTES["lamps-dark"]
-    assert {palette.background, palette.memory[0]} <= shown  # the bar of running requests is painted
+
+
+def colours(page: Page, path: Path) -> set[str]:
+    """Those of more than a hundred points of the page."""
+    page.picture(path)
+    found = Image.open(path).convert("RGB").getcolors(1 << 24)
+    assert found is not None
+    return {f"#{r:02x}{g:02x}{b:02x}" for count, (r, g, b) in found if count > 100}
 
 
 def test_the_terminal_is_sent_over_the_web_socket(url: str) -> None:
