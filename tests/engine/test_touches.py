@@ -73,6 +73,8 @@ MODULES = {
         ("a.py", "Own", ("one", "two"), ""),
         ("a.py", "Own", ("three",), "it takes no three"),
         ("a.py", "Own.w", (), "Own has no w"),
+        ("a.py", "Own.w|y", (), ""),
+        ("a.py", "Own.w|v", (), "Own has no w and no v"),
         ("a.py", "near", ("first", "anything"), ""),
         ("c.py", "fast", (), ""),
         ("d.py", "More", ("a", "c"), ""),
