@@ -9,22 +9,25 @@ benchmarks/results/predictor.json.
 from __future__ import annotations
 
 import json
-import random
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine_adapter.runtime import modes
+from engine_adapter.runtime.forecast import CallForecast
 from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.predictor import USER, Predictor
 from engine_adapter.runtime.sessions import Session
-from engine_adapter.workload.trace import SHIPPED, SessionTrace, load_trace
+from engine_adapter.training.samples import rotation
+from engine_adapter.workload.trace import SHIPPED, load_trace
+from policy_dsl.prediction import Dist
 
 RESULTS = Path(__file__).parent / "results"
 OFFERED = Hints(may_call=True)
-CONCURRENT = 32
 SEED = 1
+# Seconds that a call has run when it is asked how long it will take.
+ELAPSED_S = (2.0, 20.0, 60.0)
 
 
 @dataclass
@@ -59,19 +62,32 @@ class Score:
         } | ({"share_within_p90": round(sum(self.within_p90) / len(self.within_p90), 3)} if self.within_p90 else {})
 
 
+@dataclass
+class Outlasting:
+    """Calls that have run for some time: what they took, and what was expected then, by two shapes of duration."""
+
+    true: list[float] = field(default_factory=list)
+    mixture: list[Dist] = field(default_factory=list)
+    log_normal: list[Dist] = field(default_factory=list)
+
+    def add(self, true: float, call: CallForecast, elapsed_s: float) -> None:
+        self.true.append(true)
+        self.mixture.append(modes.outlasting(call.duration, call.modes, elapsed_s))
+        self.log_normal.append(call.duration.conditioned(elapsed_s))
+
+    def report(self) -> dict[str, float]:
+        count = len(self.true)
+        found: dict[str, float] = {"n": count, "mean": round(sum(self.true) / count, 2)}
+        for label, foretold in (("mixture", self.mixture), ("log_normal", self.log_normal)):
+            found[f"{label}_mean"] = round(sum(one.mean for one in foretold) / count, 2)
+            for name in ("p50", "p90"):
+                held = sum(true <= one.stat(name) for true, one in zip(self.true, foretold, strict=True))
+                found[f"{label}_within_{name}"] = round(held / count, 3)
+        return found
+
+
 def _mae(true: list[float], guess: list[float]) -> float:
     return sum(abs(t - g) for t, g in zip(true, guess, strict=True)) / len(true)
-
-
-def rotation(sessions: tuple[SessionTrace, ...]) -> Iterator[tuple[SessionTrace, int]]:
-    """(session, index of its turn), so many sessions at once."""
-    pending = random.Random(SEED).sample(sessions, len(sessions))
-    active: list[tuple[SessionTrace, int]] = []
-    while pending or active:
-        while pending and len(active) < CONCURRENT:
-            active.append((pending.pop(0), 0))
-        yield from active
-        active = [(session, index + 1) for session, index in active if index + 1 < len(session.turns)]
 
 
 def replay(name: str) -> dict[str, object]:
@@ -79,9 +95,10 @@ def replay(name: str) -> dict[str, object]:
     predictor = Predictor()
     sessions: dict[str, Session] = {}
     output, chance, duration, response = Score(), Score(), Score(), Score()
-    began = time.perf_counter()
-    turns = 0
-    for trace, index in rotation(load_trace(name).sessions):
+    outlasting = {elapsed_s: Outlasting() for elapsed_s in ELAPSED_S}
+    began = time.process_time()
+    turns, judging = 0, 0.0
+    for trace, index in rotation(load_trace(name).sessions, SEED):
         turn, called = trace.turns[index], trace.calls_after(index)
         session = sessions.setdefault(trace.name, Session(trace.name, None, "", 0.0, 0.0))
         predictor.begin_turn(session, turn.prompt)
@@ -95,13 +112,19 @@ def replay(name: str) -> dict[str, object]:
             call = predictor.call(session, OFFERED, (called or USER,))
             added = after.prompt - after.shared
             duration.add(after.gap_s, call.duration.mean, float(call.duration.stat("p90")))
+            paused = time.process_time()
+            for elapsed_s in ELAPSED_S:
+                if after.gap_s > elapsed_s and call.duration.known:
+                    outlasting[elapsed_s].add(after.gap_s, call, elapsed_s)
+            judging += time.process_time() - paused
             response.add(added, call.response.mean, float(call.response.stat("p90")))
             predictor.learn_call(session, called or USER, after.gap_s, added)
     scores = {"output_tok": output, "call_duration_s": duration, "response_tok": response, "chance_of_call": chance}
     return {
         "turns": turns,
-        "us_per_turn_all_told": round((time.perf_counter() - began) / turns * 1e6, 1),
+        "us_per_turn_all_told": round((time.process_time() - began - judging) / turns * 1e6, 1),
         **{label: score.report() for label, score in scores.items()},
+        **{f"call_after_{elapsed_s:g}_s": one.report() for elapsed_s, one in outlasting.items() if one.true},
     }
 
 

@@ -379,6 +379,7 @@ class Runtime:
             context_tokens=turn.context_tokens,
             duration=call.duration,
             response=call.response,
+            modes=call.modes,
             since_step=self.step,
         )
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine_adapter.runtime.modes import Modes
 from engine_adapter.runtime.runs import Left
 from policy_dsl.prediction import Dist
 
 
 @dataclass(frozen=True, slots=True)
 class CallForecast:
-    """A call that begins now: the tool that is expected to take longest, its duration (s), its response (tok)."""
+    """A call that begins now: the tool that is expected to take longest, its duration (s), its response (tok).
+
+    *modes*: how the tool's durations are spread; none where the client has said how long it takes.
+    """
 
     tool: str
     duration: Dist
     response: Dist
+    modes: Modes = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from engine_adapter.runtime.turn import Turn
 BATCH = 32
 # Turns that wait for an answer; those beyond keep the forecast they have.
 MOST_ASKED = 4096
-# Forecasts that one step takes up: each means a row of the table anew, 40 us.
-MOST_TOLD = 32
+# Forecasts that one step takes up: each means a new forecast and a row of the table anew.
+MOST_TOLD = 8
 
 Told = tuple[str, Foretold]
 

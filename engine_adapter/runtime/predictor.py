@@ -19,6 +19,7 @@ from engine_adapter.runtime.forecast import CallForecast, Forecast
 from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.learned import ALL, MOST_CLASSES, Classes, Key
+from engine_adapter.runtime.modes import ByMagnitude
 from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, mixed, shrunk
 from engine_adapter.runtime.past import USER
 from engine_adapter.runtime.runs import MOST_TURNS, Left, Runs, Step, classes_of
@@ -68,6 +69,7 @@ class Predictor:
     def __init__(self) -> None:
         self._duration, self._response, self._returns = Classes(), Classes(), Classes()  # by (tool,), (), tenant
         self._output, self._chance = Classes(), Classes()  # by (tenant, last tool, opening), its first two, ()
+        self._modes = ByMagnitude(LEAST_DURATION_S)
         self._runs = Runs()
         self._next: dict[Key, dict[str, float]] = {}  # tools called, by the same classes: forgetting counts
 
@@ -140,6 +142,7 @@ class Predictor:
             tool,
             self._duration_of(tool, session, counts) if duration is None else Dist.point(duration),
             self._response_of(tool, session, counts) if response is None else Dist.point(response),
+            self._modes.modes(tool) if duration is None else (),
         )
 
     @staticmethod
@@ -173,6 +176,7 @@ class Predictor:
         """A call has returned."""
         keys = [(tool,)] if tool == USER else [(tool,), ALL, ("", session.tenant)]
         self._duration.learn(keys, max(duration_s, 0.0), LEAST_DURATION_S)
+        self._modes.learn(tool, duration_s)
         self._response.learn(keys, max(response_tokens, 0.0), LEAST_TOKENS)
         self._returns.learn([(tool,)], 1.0, LEAST_TOKENS)
         if session.run:
@@ -193,6 +197,7 @@ class Predictor:
             for key, counts in list(self._next.items())
             for tool, count in list(counts.items())
         }
+        found["orders"] = self._modes.counts()
         return found
 
     def merge(self, state: Mapping[str, Mapping[Key, Moments]]) -> None:
@@ -200,6 +205,7 @@ class Predictor:
         for name, classes in self._tables().items():
             for key, moments in state.get(name, {}).items():
                 classes.merge(key, moments)
+        self._modes.merge_counts(state.get("orders", {}))
         for key, moments in state.get("next", {}).items():
             if len(self._next) < MOST_CLASSES and key:
                 counts = self._next.setdefault(key[:-1], {})
@@ -215,6 +221,7 @@ class Predictor:
             "output_left": self._runs.output,
             "calls_left": self._runs.calls,
             "call_time_left": self._runs.call_time,
+            "duration_by_order": self._modes.moments,
         }
 
     # --- inside ----------------------------------------------------------------------------------

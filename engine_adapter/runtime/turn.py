@@ -15,6 +15,7 @@ from functools import partial
 from engine_adapter.runtime.forecast import Forecast
 from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.hints import Hints
+from engine_adapter.runtime.modes import Modes, left_of, step_of
 from engine_adapter.runtime.sessions import Session
 from engine_adapter.runtime.tenants import Account
 from policy_dsl.catalogue import Signal, signal_of
@@ -107,7 +108,8 @@ class Turn:
 
 @dataclass(slots=True)
 class CallState:
-    """A call that is running: the tool, when it began (and in which step), the session's context then.
+    """A call that is running: the tool, when it began (and in which step), the session's context then, what was
+    expected of it (*modes*: how the tool's durations are spread).
 
     *decided*: what `on call` read when it was asked, by key; None before, and where it failed. *held_by*: what kept
     the KV from being preserved whatever the policy said ("kv", "limit pinned"), "" where nothing did. *line*: of the
@@ -120,10 +122,23 @@ class CallState:
     context_tokens: int
     duration: Dist
     response: Dist
+    modes: Modes = ()
     decided: Mapping[str, Value] | None = None
     line: int = 0
     held_by: str = ""
     since_step: int = 0
+    _left: tuple[int, Dist] | None = (
+        None  # `left_of` as of a step: 28 us, and all that is paused is asked under pressure
+    )
+
+    def lasting(self, elapsed_s: float) -> Dist:
+        """How long it takes in all, given that it has run so long: as `modes.outlasting` says."""
+        if not self.modes or not 0.0 < elapsed_s < math.inf:
+            return self.duration.conditioned(elapsed_s)
+        step = step_of(elapsed_s)
+        if self._left is None or self._left[0] != step:
+            self._left = step, left_of(self.duration, self.modes, step)
+        return self._left[1].conditioned(elapsed_s)
 
 
 def _call_context(turn: Turn) -> float:
@@ -138,7 +153,8 @@ def _elapsed(turn: Turn, now: float) -> float:
 
 def _duration(turn: Turn, now: float) -> Dist:
     """Of a running call: given that it takes longer than it has run."""
-    return turn.forecast.duration if turn.call is None else turn.call.duration.conditioned(_elapsed(turn, now))
+    call = turn.call
+    return turn.forecast.duration if call is None else call.lasting(_elapsed(turn, now))
 
 
 def _seated_for(turn: Turn, now: float) -> float:
