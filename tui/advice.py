@@ -39,8 +39,9 @@ def advise(moment: Moment) -> list[Advice]:
 
 def _guard(frame: Frame, points: list[Point]) -> Iterator[Advice]:
     if frame.guard.state != "ok":
-        level = "warn" if frame.guard.state == "fallback" else "bad"
-        yield Advice("TOP01", level, f"the policy is {frame.guard.state}", frame.guard.reason or "see the server's log")
+        failing = frame.guard.state == "fallback"
+        said = "a rule of the policy fails now and then" if failing else f"the policy is {frame.guard.state}"
+        yield Advice("TOP01", "warn" if failing else "bad", said, frame.guard.reason or "see the server's log")
 
 
 def _short_of_memory(frame: Frame, points: list[Point]) -> Iterator[Advice]:

@@ -74,11 +74,22 @@ def test_keys_that_mean_nothing_are_said(tmp_path: Path, text: str, said: str) -
     assert done.returncode == ExitCode.USAGE and said in done.stderr
 
 
-def seen(arguments: list[str], keys: bytes, wanted: str, size: tuple[int, int] = (80, 24)) -> str:
+# Of a foreground or background: red, green, blue.
+COLOUR = re.compile(rb"[34]8;2;(\d+;\d+;\d+)")
+
+
+def sent(arguments: list[str], keys: bytes, wanted: str, size: tuple[int, int] = (80, 24), **environment: str) -> bytes:
     """What a terminal of *size* is sent until *wanted* comes; then *keys* are pressed, and it must end by itself."""
     main, side = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(size[0]), "LINES": str(size[1])}
-    process = subprocess.Popen([LAMPS, "top", *arguments], stdin=side, stdout=side, stderr=side, env=environment)
+    here = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    here |= {
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "COLUMNS": str(size[0]),
+        "LINES": str(size[1]),
+        **environment,
+    }
+    process = subprocess.Popen([LAMPS, "top", *arguments], stdin=side, stdout=side, stderr=side, env=here)
     os.close(side)
     shown, end, pressed = b"", time.monotonic() + 60, False
     while time.monotonic() < end:
@@ -92,7 +103,7 @@ def seen(arguments: list[str], keys: bytes, wanted: str, size: tuple[int, int] =
             pressed = True
     os.close(main)
     assert process.wait(20) == ExitCode.OK, plain(shown)[-2000:]
-    return plain(shown)
+    return shown
 
 
 def plain(data: bytes) -> str:
@@ -100,12 +111,18 @@ def plain(data: bytes) -> str:
 
 
 def test_the_program_itself_in_a_terminal(tmp_path: Path) -> None:
-    shown = seen(["--demo", "--record", str(tmp_path / "r.jsonl.gz")], b"q", "KV memory")
-    assert "Traceback" not in shown
+    shown = sent(["--demo", "--record", str(tmp_path / "r.jsonl.gz")], b"q", "KV memory")
+    assert "Traceback" not in plain(shown) and COLOUR.search(shown)
     again = lamps("top", "--replay", tmp_path / "r.jsonl.gz", "--once", "--json")
     assert again.returncode == ExitCode.OK, again.stderr
     assert ":8000" in json.loads(again.stdout)
 
 
 def test_a_terminal_of_20_by_5_is_told_that_it_is_too_small() -> None:
-    assert "too small" in seen(["--demo"], b"q", "too small", (20, 5))
+    assert "too small" in plain(sent(["--demo"], b"q", "too small", (20, 5)))
+
+
+def test_no_color_takes_the_colours_away() -> None:
+    """Greys may stay: what is chosen must be seen."""
+    shown = sent(["--demo"], b"q", "first token", NO_COLOR="1")
+    assert all(len(set(colour.split(b";"))) == 1 for colour in COLOUR.findall(shown))

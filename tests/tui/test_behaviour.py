@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input
 
-from engine_adapter.control.frames import VERSION, Decision, Frame, Guard, Memory, PolicyInfo, Waiting
+from engine_adapter.control.frames import VERSION, Decision, Frame, Guard, Memory, PolicyInfo, PredictorInfo, Waiting
 from tests.tui.conftest import Told, status
 from tests.tui.screens import line, press, running, text
 from tui.app import Options, Top
@@ -264,6 +265,20 @@ async def test_a_failing_policy_is_told_with_a_code() -> None:
     async with running(Told([Delivery("a", 0.0, status(frame(guard=guard)))])) as pilot:
         assert "falling back" in line(pilot, "0123456789ab")
         assert "`rank` 3 times" in line(pilot, "TOP01")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "said"),
+    [
+        (PredictorInfo("learned", "r7", "a trace", True, 0.81), "learned r7, 0.81 of the error of the statistics"),
+        (PredictorInfo("learned", "r7", "a trace", False), "learned r7, set aside for now"),
+        (PredictorInfo(reason="its file is broken"), "no trained model: its file is broken"),
+    ],
+)
+async def test_a_trained_predictor_is_told(predictor: PredictorInfo, said: str) -> None:
+    source = Told([Delivery("a", 0.0, status(frame(predictor=predictor)))])
+    async with running(source, options=Options(view="predictors")) as pilot:
+        assert said in text(pilot)
 
 
 async def test_ten_thousand_requests_are_listed() -> None:

@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine_adapter.control.changes import Answer, Policy, Standing, Trial
-from engine_adapter.control.frames import VERSION, Frame, Guard, ParamInfo, PolicyInfo, Shadow
+from engine_adapter.control.frames import VERSION, Compared, Frame, Guard, ParamInfo, PolicyInfo, Shadow
 from tests.tui.conftest import Told, status
 from tests.tui.screens import press, running, settle, text
 from tui.app import Options
@@ -142,7 +142,10 @@ async def test_a_policy_is_asked_beside_the_one_in_force_without_a_question() ->
 )
 async def test_a_shadow_is_dropped_or_put_in_force(keys: list[str], told: list[Any]) -> None:
     commands = Commands()
-    async with watching(commands, shadow=Shadow("other", "r9", 200, 14)) as pilot:
+    async with watching(commands, shadow=Shadow("other", "r9", 200, 14, Compared(120, 9), Compared(80, 5), 2)) as pilot:
+        assert "differs in 7.0% of 200 decisions: rank 9 of 120, on call 5 of 80; its rules failed 2" in " ".join(
+            text(pilot).split()
+        )
         assert "14 of 200 samples" in await answered(pilot, "w")
         for key in keys:
             await answered(pilot, key)

@@ -47,7 +47,7 @@ class Decisions(TableView):
         return f"the last {len(moment.decisions):,}" if moment.decisions else ""
 
     def about(self, row: Decision) -> str | Decision:
-        return row if row.kind == "call" else row.request or row.session
+        return row if row.kind == "call" else row.session or row.request
 
     def detail(self, row: Decision, width: int) -> list[Text]:
         frame, look = self.moment.frame, self.app.look  # type: ignore[attr-defined]

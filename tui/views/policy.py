@@ -80,7 +80,11 @@ class PolicyView(TableView):
             shadow = frame.shadow
             share = shadow.differing / shadow.compared if shadow.compared else 0.0
             differs = f" {shadow.revision} differs in {share:.1%} of {shadow.compared:,} decisions"
-            lines.append(look.prose(("shadow ", "dim"), (shadow.name, "accent"), differs))
+            rules = (("rank", shadow.rank), ("on call", shadow.on_call))
+            parts = [f"{rule} {of.differing:,} of {of.compared:,}" for rule, of in rules if of.compared]
+            failed = (f"; its rules failed {shadow.failures:,} times" if shadow.failures else "", "bad")
+            told = f": {', '.join(parts)}" if parts else ""
+            lines.append(look.prose(("shadow ", "dim"), (shadow.name, "accent"), differs + told, failed))
         if not frame.capabilities:
             lines.append(look.prose(("it takes no commands: what is here is only watched", "dim")))
         return lines

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rich.text import Text
 
-from engine_adapter.control.frames import Calibration
+from engine_adapter.control.frames import Calibration, PredictorInfo
 from tui.glyphs import count, seconds
 from tui.model import Moment
 from tui.rows import Column, amount
@@ -61,7 +61,8 @@ class Predictors(TableView):
 
     def summary(self, moment: Moment) -> str:
         off = [row.what for row in self.rows(moment) if _verdict(row) not in ("good", "few cases")]
-        return f"{len(off)} off" if off else ""
+        said = [_model(moment.frame.predictor)] if moment.frame is not None else []
+        return ", ".join(part for part in [*said, f"{len(off)} off" if off else ""] if part)
 
     def detail(self, row: Calibration, width: int) -> list[Text]:
         look = self.app.look  # type: ignore[attr-defined]
@@ -94,6 +95,16 @@ class Predictors(TableView):
 
     def help(self) -> str:
         return "A quantile is good where it holds for its share of cases: p90 for nine in ten."
+
+
+def _model(predictor: PredictorInfo) -> str:
+    """By what lengths of answers are predicted, where it isn't this server's statistics alone."""
+    if predictor.reason:
+        return f"no trained model: {predictor.reason}"
+    if predictor.name == "online":
+        return ""
+    error = f", {predictor.error:.2f} of the error of the statistics" if predictor.error is not None else ""
+    return f"{predictor.name} {predictor.revision}{error}{'' if predictor.believed else ', set aside for now'}"
 
 
 def _amount(row: Calibration, amount: float) -> str:
