@@ -40,7 +40,7 @@ def advise(moment: Moment) -> list[Advice]:
 def _guard(frame: Frame, points: list[Point]) -> Iterator[Advice]:
     if frame.guard.state != "ok":
         failing = frame.guard.state == "fallback"
-        said = "a rule of the policy fails now and then" if failing else f"the policy is {frame.guard.state}"
+        said = "a rule fails" if failing else f"the policy is {frame.guard.state}"
         yield Advice("TOP01", "warn" if failing else "bad", said, frame.guard.reason or "see the server's log")
 
 
