@@ -95,6 +95,18 @@ def test_sessions_become_a_trace_that_can_be_read_again() -> None:
     assert b"secret" not in data and b"acme" not in data and b"mail" not in data
 
 
+def test_tools_keep_their_names_where_somebody_wants_them() -> None:
+    gathered = Gathered(tool_names=True)
+    turns = (
+        FinishedTurn("secret", 10.0, 100, 20, first=True, tenant="acme"),
+        FinishedTurn("secret", 15.0, 200, 30, shared=112, gap=4.0, tool="mail", tenant="acme"),
+    )
+    gathered.add(Turns((EngineTurns(turns, 2, now=100.0),)), now_s=1000.0)
+    data = written(gathered.sessions())
+    assert gathered.sessions()[0].turns[1].tool == "mail"
+    assert b"secret" not in data and b"acme" not in data
+
+
 def test_an_existing_file_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "trace").write_text("mine")
     assert lamps("record", "-o", tmp_path / "trace").returncode == ExitCode.USAGE
