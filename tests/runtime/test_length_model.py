@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine_adapter.runtime.length_inputs import KEPT_TOKENS, OTHER_TOOL, inputs
@@ -49,6 +49,7 @@ def test_a_sure_model_says_what_it_is_sure_of() -> None:
     assert none.chance == pytest.approx(0.0, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=BUCKETS, max_size=BUCKETS).filter(lambda row: sum(row) > 0.1))
 def test_quantiles_rise_and_lie_where_the_chances_are(row: list[float]) -> None:
     chances = np.array([row]) / sum(row)
@@ -59,6 +60,7 @@ def test_quantiles_rise_and_lie_where_the_chances_are(row: list[float]) -> None:
     assert below <= 0.5 + 1e-9 <= below + float(chances[0].max()) + 1e-6
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7))
 def test_a_bucket_holds_its_lengths(tokens: int) -> None:
     place = int(bucket_of(np.array([tokens]))[0])

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine_adapter.runtime.hints import Hints
@@ -88,6 +88,7 @@ def test_the_number_of_tools_is_bounded_and_rubbish_is_left_out() -> None:
     assert empty.counts() == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=30), st.floats(0.0, 1e7))
 def test_whatever_was_seen_the_rest_is_a_duration(durations: list[float], elapsed_s: float) -> None:
     predictor = Predictor()
@@ -99,6 +100,7 @@ def test_whatever_was_seen_the_rest_is_a_duration(durations: list[float], elapse
     assert math.isfinite(found.mean) and math.isfinite(float(found.stat("p99")))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-4, 1e5), min_size=1, max_size=6))
 def test_a_call_remembers_nothing_but_what_it_would_say_again(elapsed: list[float]) -> None:
     call = two_kinds(50).call(session(), Hints(), ("build",))
