@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "sessions.json"
 LIMIT_MB = 300.0
 SESSIONS = 10_000
-POLICIES = ("fcfs", "lamps", "coding_agents")
+POLICIES = ("fcfs", "lamps")
 TURNS, FIRST_TOKENS, MORE_TOKENS, BLOCK = 3, 2_048, 1_024, 16
 
 
