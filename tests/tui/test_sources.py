@@ -15,6 +15,7 @@ import pytest
 
 from engine_adapter.control.frames import VERSION, parse_status
 from tests.tui.conftest import DEMO, SERVERS
+from tests.tui.screens import line, press, running, text
 from tui.dialogs import time_of
 from tui.model import PLAIN, Delivery, Model
 from tui.recording import Reader, RecordingError, Writer
@@ -149,6 +150,32 @@ def test_plain_vllm_is_watched_by_its_metrics(server: Server, told: Told) -> Non
     assert (frame.running_total, frame.waiting_total, frame.flow.generated_tokens) == (7, 4, 1234)
     assert frame.memory.running == 0.25 * frame.memory.total
     assert (frame.latency.first_token.p50, frame.latency.first_token.p99) == (0.1, 1.0)
+
+
+async def test_plain_vllm_on_the_screen(server: Server) -> None:
+    server.paths["/metrics"] = (200, METRICS)
+    async with running(Live([server.url], None, 0.25)) as pilot:
+        for _ in range(200):
+            if "running " in text(pilot):
+                break
+            await pilot.pause(0.05)
+        assert "not scheduled by lamps" in " ".join(text(pilot).split())
+        assert line(pilot, "running  ").startswith("running 7 peak 7") and line(pilot, "waiting  ").startswith(
+            "waiting 4"
+        )
+        await press(pilot, "2")
+        assert "4 wait; only a lamps server tells which" in text(pilot)
+        await press(pilot, "o", "4", "o")
+        assert len(pilot.app.screen_stack) == 1
+
+
+def test_a_wrong_key_is_said(server: Server, told: Told) -> None:
+    server.paths["/lamps/events"] = (401, "{}")
+    source = Live([server.url], "wrong", 0.25)
+    source.start(told)
+    (first, *_) = told.until(len)
+    source.stop()
+    assert "the API key is wrong" in first.trouble and "--api-key" in first.hint
 
 
 def test_metrics_of_something_else_are_not_taken_for_vllms() -> None:

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from tui.advice import advise
 from tui.glyphs import count, seconds
 from tui.jump import Target
-from tui.model import Peaks, paused_of, running_of
+from tui.model import PLAIN, Peaks, paused_of, running_of
 from tui.panel import Panel, wrapped
 from tui.views.base import View
 
@@ -100,6 +100,9 @@ class PolicyPanel(Panel):
         if frame is None:
             return []
         policy, guard = frame.policy, frame.guard
+        if policy.name == PLAIN:
+            said = look.prose((policy.name, "bold accent"), f"  {policy.title}")
+            return wrapped(said, width)
         state = {"ok": ("ok", "good"), "fallback": ("falling back", "warn")}.get(guard.state, (guard.state, "bad"))
         head = look.prose(
             (policy.name, "bold accent"), (f"  {policy.revision}  " if policy.revision else "  ", "dim"),
