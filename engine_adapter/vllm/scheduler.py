@@ -169,7 +169,8 @@ class LampsMixin(_Base):
         output = super().schedule(*args, **kwargs)
         self._scheduled_tokens = output.total_num_scheduled_tokens
         cached = {new.req_id: new.num_computed_tokens for new in output.scheduled_new_reqs}
-        cached.update(dict.fromkeys(output.scheduled_cached_reqs.resumed_req_ids, 0))
+        if resumed := output.scheduled_cached_reqs.resumed_req_ids:  # a set, whose order differs between processes
+            cached.update((name, 0) for name in output.scheduled_cached_reqs.req_ids if name in resumed)
         if cached:
             self.lamps.admitted(cached)
         if self.lamps.step % SAMPLE_EVERY == 0 and output.total_num_scheduled_tokens:

@@ -374,3 +374,16 @@ def test_what_was_foreseen_at_arrival_is_done_at_the_call(make: Make, tmp_path: 
         engine.step()
     handled = {paused["session"]: paused["handling"] for paused in status(engine)["paused"]}
     assert handled == {"alone": "preserve", "beside": "discard"}
+
+
+def test_requests_that_resume_together_are_told_in_the_order_of_the_engine(make: Make) -> None:
+    engine = make("fcfs", blocks=65)
+    names = [f"r{n}" for n in range(8)]
+    for n, name in enumerate(names):
+        engine.add(name, prompt(n, 20), 40)
+    engine.step()
+    engine.scheduler.reset_prefix_cache(reset_running_requests=True)
+    engine.step()
+    running = [request.request_id for request in engine.scheduler.running]
+    told = [entry.request for entry in engine.scheduler.lamps.watch.journal.since(0) if entry.what == "resumed"]
+    assert sorted(running) == names and told == running
