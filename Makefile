@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PACKAGES := lamps_cli tui policy_dsl policies engine_adapter
 CODE   := $(PACKAGES) tests benchmarks examples requirements docs
 POLICY ?= lamps
+# Test processes, each of which may hold vLLM: 1 to 3 GB.
+AT_ONCE ?= 2
 
 export PYTHON
 
@@ -43,8 +45,8 @@ types: $(VENV)/.dev ## mypy, strict
 imports: $(VENV)/.dev ## who may import whom
 	@$(BIN)/lint-imports --no-logo
 
-pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word")
-	@$(BIN)/pytest $(ARGS)
+pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word", AT_ONCE=1 for one after the other)
+	@$(BIN)/pytest -n $(AT_ONCE) --dist loadgroup $(ARGS)
 
 soak: $(VENV)/.dev ## the long tests: 7,000 random policies in all readings, 20,000 mutated ones, servers that swap and are replayed
 	@LAMPS_SOAK=1 $(BIN)/pytest --timeout 0 tests/policy_dsl/test_agreement.py tests/policy_dsl/test_bad_input.py \
