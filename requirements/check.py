@@ -1,7 +1,7 @@
 """Does the installed environment hold together: is every requirement of every pinned package met?
 
 Needed because the locks are installed with --no-deps: pip then checks nothing. `python requirements/check.py` prints
-what is missing or wrong, one line each, and exits 1; tests/test_lock.py runs the same check.
+what is missing or wrong, one line each, and exits 1; tests/test_packaging.py runs the same check.
 """
 
 from __future__ import annotations
