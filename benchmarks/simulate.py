@@ -1,18 +1,20 @@
 """How fast virtual time runs: augmented-single at load 0.9 under lamps.lamps, and whether long runs slow down.
 
 Saturation is found first, as `lamps simulate` does. Seconds are of CPU time in this process, the simulation alone:
-imports and building the engine (about ten seconds) come on top, once; what else the machine does costs a tenth or two.
-With the argument `long`, one run of 100,000 sessions is measured instead: its memory, and the time of each tenth.
-Writes benchmarks/results/simulate.json.
+imports and building the engine (about ten seconds) come on top, once. A run is drained: of its virtual seconds a third
+are its end, in which little happens; `long` tells what a session costs in the long run. With the argument `long`, one
+run of 100,000 sessions is measured instead: its memory, and the time of each tenth. Writes
+benchmarks/results/simulate.json.
 
 What limits it (cProfile of the run under lamps): steps scheduled one by one, as something arrives, ends or is prefilled
 in them, are a quarter of all and take half of the time, most of that in vLLM's own loops over the running requests; the
 other three quarters are taken in runs (engine_adapter/virtual/decode.py) in a fifth of it. The rest goes with turns:
 a fifth to bring a request in (vLLM's request and its hashes, session, prediction, row), a tenth to judge and handle
 its call. Twice the speed would need steps that prefill to be taken in runs as well, and what a turn costs in the
-runtime, about half a millisecond of Python, to be compiled: stock, which has neither row nor call, runs at 200.
+runtime, some tenths of a millisecond of Python, to be compiled: stock, which has neither row nor call, takes less than
+half the time.
 
-python -m benchmarks.simulate [long]
+python -m benchmarks.simulate [long [SESSIONS]]
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def speed(policy: str, rate: float) -> dict[str, Any]:
     }
 
 
-def long_run(rate: float, sessions: int = 100_000) -> dict[str, Any]:
+def long_run(rate: float, sessions: int) -> dict[str, Any]:
     """One run of very many sessions: CPU time and memory after each tenth of it."""
     marks: list[tuple[float, float]] = []
     driver = Driver(simulation("lamps", rate, sessions, 1))
@@ -77,7 +79,6 @@ def long_run(rate: float, sessions: int = 100_000) -> dict[str, Any]:
     found = driver.drain(mark)
     of_tenth = [after[0] - before[0] for before, after in itertools.pairwise(marks)]
     return {
-        "sessions": sessions,
         "finished": sum(session.finished for session in found.sessions),
         "virtual_s": round(found.virtual_s),
         "cpu_ms_a_session_in_each_tenth": [round(cpu_s / sessions * 1e4, 2) for cpu_s in of_tenth],
@@ -105,7 +106,8 @@ def main() -> int:
         "load": SHARE,
     }
     if "long" in sys.argv[1:]:
-        figures["long"] = long_run(rate)
+        sessions = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+        figures.setdefault("long", {})[str(sessions)] = long_run(rate, sessions)
     else:
         figures["policies"] = {policy: speed(policy, rate) for policy in ("stock", "fcfs", "lamps")}
     file.write_text(json.dumps(figures, indent=2) + "\n")

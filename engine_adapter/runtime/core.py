@@ -290,14 +290,23 @@ class Runtime:
         if self.foretelling is not None:
             self._take_up_forecasts(self.foretelling)
         self.calls.new_step(now, self.step)
-        if now >= self._watch_at:
-            self._watch_at = math.floor(now) + 1.0
+        if self._begins_second(now):
             forgotten = [self.turns[name] for name in self.waiting.promote_forgotten(now)]
             self.counters["promoted.watchdog"] += len(forgotten)
             self._order.look(forgotten)
-        for session in self.sessions.expire(now):
-            self.calls.forget(session.key)
-            self.predictor.learn_loss(session.last_tool or USER)
+            for session in self.sessions.expire(now):
+                self.calls.forget(session.key)
+                self.predictor.learn_loss(session.last_tool or USER)
+
+    def _begins_second(self, now: float) -> bool:
+        """Whether this step is the first of a second: what needn't be looked at in every step is looked at then.
+
+        With eight sessions a second, one expires somewhere in every sixth step.
+        """
+        if now < self._watch_at:
+            return False
+        self._watch_at = math.floor(now) + 1.0
+        return True
 
     def quiet_until(self) -> float:
         """The instant before which `begin_step` does nothing but count, as long as no request waits, comes or ends.
@@ -306,12 +315,13 @@ class Runtime:
         """
         if self.guard.tripped or self.shadow is not None:
             return -math.inf
-        return min(self.calls.quiet_until(), self.sessions.next_expiry())
+        return min(self.calls.quiet_until(), max(self._watch_at, self.sessions.next_expiry()))
 
     def pass_step(self) -> None:
         """A step before `quiet_until`, in which no request waited."""
         self.step += 1
         self._snapshot = None
+        self._begins_second(self.engine.clock())
         self.calls.pass_step(self.step)
 
     def engine_now(self) -> Mapping[str, float | bool]:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher
 
+from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.virtual import jobs, shortcuts, updates
 from engine_adapter.virtual.decode import DecodeRuns
 from engine_adapter.virtual.driver import Driver, run
@@ -141,3 +142,26 @@ def test_decode_steps_are_taken_together(policy: str, ahead: bool) -> None:
     driver.engine.scheduler.schedule = counted
     found = driver.drain()
     assert scheduled < found.steps / 4
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_sessions_that_expire_end_a_run_once_a_second(ahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Twenty sessions end at once, and are forgotten some seconds after, while one answer is decoded.
+    few = (session("long", (20, 900)), *(session(f"s{n}", (10 + n, 2 + 3 * n)) for n in range(20)))
+    given = simulation(
+        "lamps", trace=Trace("few", few), load=Load(rate=1e3), profile=profile(async_scheduling=ahead, max_num_seqs=32)
+    )
+    monkeypatch.setattr(Sessions.__init__, "__defaults__", (0, 100, 4.0))
+    driver = Driver(given)
+    scheduled, schedule = 0, driver.engine.scheduler.schedule
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal scheduled
+        scheduled += 1
+        return schedule(*args, **kwargs)
+
+    driver.engine.scheduler.schedule = counted
+    found = driver.drain()
+    assert driver.engine.lamps is not None and len(driver.engine.lamps.sessions) < 10
+    assert scheduled < 30 + 2 * found.virtual_s < found.steps / 4
+    assert outcome(given) == step_by_step(given)
