@@ -46,7 +46,10 @@ class Waiting:
     def foresee(self, turn: Turn) -> None:
         """A newcomer, which doesn't wait yet: how long it would, served in order of arrival."""
         if self._backlog is not None:
-            turn.fcfs_wait_s = self._backlog.wait_s(self._asking.snapshot()["engine.running_tokens"])
+            engine = self._asking.engine
+            load = engine.load()
+            room_tokens = load.free_tokens if load.running < engine.facts.seats else 0
+            turn.fcfs_wait_s = self._backlog.wait_s(load.running_tokens, room_tokens)
 
     def enter(self, turn: Turn) -> None:
         """The turn waits (again)."""
@@ -70,6 +73,9 @@ class Waiting:
         if turn.id in self.table:
             row = self._read(turn, self._asking.engine.clock(), self._asking.deciding.step())
             self.table.update(turn.id, row)
+            if self._backlog is not None:
+                self._backlog.remove(turn.id)
+                self._backlog.add(turn)
 
     def look_up(self) -> None:
         """What is in the prefix cache of those that came while nobody asked."""

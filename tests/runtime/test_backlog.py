@@ -44,6 +44,16 @@ def test_the_wait_is_the_work_over_what_gets_done() -> None:
     assert backlog.wait_s(5000.0) == pytest.approx(2 * work / 5000.0)
 
 
+def test_what_there_is_room_for_is_served_at_once() -> None:
+    backlog = Backlog(CostModel())
+    backlog.add(turn("a", 1000, 100))
+    assert backlog.wait_s(0.0, 500.0) == backlog.wait_s(500.0)
+    assert backlog.wait_s(2000.0, 50_000.0) == backlog.wait_s(3000.0)  # no more than waits
+    backlog.remove("a")
+    backlog.add(turn("b", 200, 100))
+    assert backlog.wait_s(0.0, 50_000.0) == backlog.wait_s(200.0)
+
+
 @given(st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), max_size=20), st.randoms())
 def test_what_leaves_takes_its_work_with_it(lengths: list[tuple[int, int]], chance: object) -> None:
     backlog = Backlog(CostModel())
