@@ -68,6 +68,7 @@ demo: setup ## record anew what `lamps top --demo` plays, in virtual time (two m
 
 reproduce: $(VENV)/.dev ## the paper's comparison in virtual time and docs/reproduction.md; goes on where it was cut off
 	@$(BIN)/python -m benchmarks.reproduction.run
+	@$(BIN)/python -m benchmarks.reproduction.plots
 	@$(BIN)/python docs/generate.py
 
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)

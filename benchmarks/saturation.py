@@ -42,9 +42,9 @@ SCALES = {"gptj-6b-a100": 0.0024, "vicuna-13b-a100": 0.0024, "llama3-8b-h100": 0
 SEARCHED_ONLY = ("agentic-coding",)
 
 
-def arriving(trace: Trace, rate: float, sessions: int) -> Trace:
+def arriving(trace: Trace, rate: float, sessions: int, seed: int = SEED) -> Trace:
     """Sessions with the times at which they arrive."""
-    drawn = arrivals(trace, Load(rate, sessions, SEED, replacement=True))
+    drawn = arrivals(trace, Load(rate, sessions, seed, replacement=True))
     return Trace(trace.name, tuple(replace(a.session, name=a.name, start_s=a.arrival_s) for a in drawn))
 
 

@@ -242,16 +242,21 @@ def metrics() -> str:
 
 
 def reproduction(what: str) -> str:
-    """Tables of docs/reproduction.md, from benchmarks/results/reproduction.jsonl."""
+    """Tables and plots of docs/reproduction.md, from benchmarks/results/reproduction.jsonl."""
     import sys
     from pathlib import Path
 
     sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ stands beside us and is not installed
-    from benchmarks.reproduction import tables
+    from benchmarks.reproduction import plots, tables
 
+    word, _, name = what.partition(" ")
+    if word == "plot":
+        return plots.shown(name)
     match what:
         case "systems":
             return tables.systems()
+        case "rates":
+            return tables.rates()
         case "claims":
             return tables.claims()
         case _:

@@ -5,21 +5,35 @@ A case is one run. Every question has its list of cases; a case that two questio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 HERE = Path(__file__).parent
+By = Literal["load", "rate"]
 SEEDS = (1, 2, 3, 4, 5)
-LOADS = (0.5, 1.0, 1.25, 1.5)
 TRACES = ("augmented-single", "augmented-multi")
 PROFILES = ("gptj-6b-a100", "vicuna-13b-a100")
-# The two at which the paper's effects show: a little above what stock can serve, and well above.
+# Sessions a second at which stock begins to queue in runs that begin with an empty engine, and what is run of them.
+EMPTY_RATES = {
+    ("augmented-single", "gptj-6b-a100"): 9.525612642842955,
+    ("augmented-multi", "gptj-6b-a100"): 4.411156297058192,
+    ("augmented-single", "vicuna-13b-a100"): 4.794303134994434,
+    ("augmented-multi", "vicuna-13b-a100"): 1.8766767362770949,
+}
+SHARES = (0.5, 1.0, 1.25, 1.5)
+# The two at which the paper's effects show: a little above that rate, and well above.
 PRESSED, OVERLOADED = 1.1, 1.5
-# Sessions of one run: some 1,200 turns of either trace, a minute or two of virtual time at saturation.
-SESSIONS = {"augmented-single": 600, "augmented-multi": 250, "agentic-coding": 60}
+# Shares of saturation: the goal of bounded_tail.
+LOADS = (0.9, 1.1, 1.3)
+# Sessions of a run at a rate, some 1,200 turns, and at a load, beside those that wait when it begins.
+AT_RATE = {"augmented-single": 600, "augmented-multi": 250}
+AT_LOAD = {"augmented-single": 800, "augmented-multi": 300, "agentic-coding": 150}
 # agentic-coding's prompts grow to hundreds of thousands of tokens; the engines modelled here hold tens of thousands.
 LENGTH_SCALE = {"agentic-coding": 1 / 16}
+# And its people pause for hours: at saturation 600 sessions would be under way, and a run had to be longer than that.
+MAX_GAP_S = {"agentic-coding": 60.0}
 AGENTIC_PROFILE = "llama3-8b-h100"
 
 
@@ -52,50 +66,76 @@ PATIENCE = tuple(System(f"LAMPS, {s:g} s", "lamps", params={"patience": s}) for 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One run. *load*: share of what stock can serve of this trace on this engine."""
+    """One run. *at*: a load, the share of what stock can serve of this trace on this engine once it is behind; or,
+    where *by* says so, sessions a second."""
 
     system: System
     trace: str
     profile: str
-    load: float
+    at: float
     seed: int
+    by: By = "load"
+
+    @property
+    def behind(self) -> bool:
+        """Whether the run begins with the queue that the search for saturation begins with.
+
+        Just above load 1 an engine that begins empty has no queue until chance brings one, and then stock has it for
+        good: runs of such a load, without it, are of one kind or the other.
+        """
+        return self.by == "load" and self.at > 1
+
+    @property
+    def sessions(self) -> int:
+        """How many arrive."""
+        return (AT_RATE if self.by == "rate" else AT_LOAD)[self.trace]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A part of the report."""
+    """A part of the report; all its cases are at loads, or all at rates."""
 
     name: str
     cases: tuple[Case, ...]
 
+    @property
+    def by(self) -> By:
+        return self.cases[0].by
+
 
 def questions() -> tuple[Question, ...]:
     """All of them, those first that others build on."""
+    few = PROFILES[:1]
     return (
-        Question("comparison", tuple(_grid(SYSTEMS, LOADS))),
-        Question("goal", tuple(_grid((STOCK, BOUNDED, BOUNDED_ONLINE, LAMPS), (0.9, PRESSED, 1.3), PROFILES[:1]))),
-        Question("ablation", tuple(_grid((STOCK, HANDLING, RANKING, LAMPS), (PRESSED, OVERLOADED), PROFILES[:1]))),
-        Question("noise", tuple(_grid((STOCK, LAMPS, *NOISE, ONLINE), (OVERLOADED,), PROFILES[:1]))),
-        Question("patience", tuple(_grid((STOCK, LAMPS, *PATIENCE), (OVERLOADED,), PROFILES[:1]))),
-        Question(
-            "agentic",
-            tuple(
-                Case(system, "agentic-coding", AGENTIC_PROFILE, load, seed)
-                for seed in SEEDS
-                for load in (0.5, 1.0, 1.5)
-                for system in (STOCK, INFERCEPT, LAMPS, ONLINE, BOUNDED_ONLINE)
-            ),
-        ),
+        Question("goal", tuple(_at_loads((STOCK, BOUNDED, BOUNDED_ONLINE, LAMPS), LOADS))),
+        Question("comparison", tuple(_at_rates(SYSTEMS, SHARES))),
+        Question("ablation", tuple(_at_rates((STOCK, HANDLING, RANKING, LAMPS), (PRESSED, OVERLOADED), few))),
+        Question("noise", tuple(_at_rates((STOCK, LAMPS, *NOISE, ONLINE), (OVERLOADED,), few))),
+        Question("patience", tuple(_at_rates((STOCK, LAMPS, *PATIENCE), (OVERLOADED,), few))),
+        Question("agentic", tuple(_agentic((STOCK, INFERCEPT, ONLINE, BOUNDED_ONLINE)))),
     )
 
 
-def _grid(
-    systems: tuple[System, ...], loads: tuple[float, ...], profiles: tuple[str, ...] = PROFILES
-) -> Iterator[Case]:
+def _at_loads(systems: Sequence[System], loads: Sequence[float]) -> Iterator[Case]:
     """Seed by seed, so that what is cut off lacks whole seeds."""
+    for seed in SEEDS:
+        for trace in TRACES:
+            for load in loads:
+                for system in systems:
+                    yield Case(system, trace, PROFILES[0], load, seed)
+
+
+def _at_rates(systems: Sequence[System], shares: Sequence[float], profiles: Sequence[str] = PROFILES) -> Iterator[Case]:
     for seed in SEEDS:
         for profile in profiles:
             for trace in TRACES:
-                for load in loads:
+                for share in shares:
                     for system in systems:
-                        yield Case(system, trace, profile, load, seed)
+                        yield Case(system, trace, profile, share * EMPTY_RATES[trace, profile], seed, "rate")
+
+
+def _agentic(systems: Sequence[System]) -> Iterator[Case]:
+    for seed in SEEDS[:3]:
+        for load in (0.5, 1.3):
+            for system in systems:
+                yield Case(system, "agentic-coding", AGENTIC_PROFILE, load, seed)

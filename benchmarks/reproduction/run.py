@@ -18,16 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import policies
-from benchmarks.reproduction.cases import LENGTH_SCALE, SESSIONS, Case, questions
+from benchmarks.reproduction.cases import LENGTH_SCALE, MAX_GAP_S, Case, questions
+from benchmarks.saturation import arriving
 from engine_adapter.virtual.jobs import Saturation, Search
 from engine_adapter.virtual.profile import load_profile
 from engine_adapter.virtual.remembered import at_scale, recall, remember
+from engine_adapter.virtual.saturation import SEARCH, backlog, queue_of
 from engine_adapter.virtual.simulate import SimResult, Simulation
 from engine_adapter.virtual.workers import Workers
+from engine_adapter.workload.arriving import Recorded
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.result import SessionResult
 from engine_adapter.workload.summary import quantile, summarize
-from engine_adapter.workload.trace import load_trace
+from engine_adapter.workload.trace import Trace, load_trace
 from policy_dsl.compiled import compile_policy
 from policy_dsl.loading import load
 
@@ -36,16 +39,18 @@ Line = dict[str, Any]
 
 
 def key(case: Case) -> Line:
-    """What a line is found again by: the case, and the revision of its policy."""
-    return {
+    """What a line is found again by: the case, the revision of its policy, and what load 1 was."""
+    found: Line = {
         "system": case.system.name,
         "trace": case.trace,
         "profile": case.profile,
-        "load": case.load,
+        case.by: case.at,
         "seed": case.seed,
-        "sessions": SESSIONS[case.trace],
+        "sessions": case.sessions,
+        "begins": "behind" if case.behind else "empty",
         "revision": _revision(case.system.policy, tuple(case.system.params.items())),
     }
+    return found if case.by == "rate" else found | {"saturation": SEARCH[0]}
 
 
 @cache
@@ -70,29 +75,33 @@ def name(key: Line) -> str:
 
 
 def simulation(case: Case, rate: float) -> Simulation:
-    load = Load(
-        rate=rate,
-        sessions=SESSIONS[case.trace],
-        seed=case.seed,
-        replacement=True,
-        length_scale=LENGTH_SCALE.get(case.trace, 1.0),
-    )
-    system = case.system
-    return Simulation(
-        system.policy, load_trace(case.trace), load, load_profile(case.profile), system.predict, system.params
-    )
+    """The run of *case*; sessions drawn with replacement, at random times, *rate* a second."""
+    system, profile = case.system, load_profile(case.profile)
+    trace = sized(case.trace)
+    load = Load(rate, case.sessions, case.seed, replacement=True)
+    if case.behind:
+        given = arriving(trace, rate, case.sessions, case.seed).sessions
+        trace = Trace(trace.name, (*backlog(trace, sum(queue_of(trace, profile))), *given))
+        load = Load(rate, seed=case.seed, arriving=Recorded())
+    return Simulation(system.policy, trace, load, profile, system.predict, system.params)
+
+
+@cache
+def sized(trace: str) -> Trace:
+    """The trace as the engines take it."""
+    scale, gap_s = LENGTH_SCALE.get(trace, 1.0), MAX_GAP_S.get(trace)
+    return at_scale(load_trace(trace), Load(length_scale=scale, max_gap_s=gap_s))
 
 
 def saturations(cases: Sequence[Case], workers: Workers) -> dict[tuple[str, str], float]:
-    """Sessions a second that stock can serve, by trace and profile."""
-    pairs = sorted({(case.trace, case.profile) for case in cases})
+    """Sessions a second that stock can serve once it is behind, by trace and profile, for cases at loads."""
+    pairs = sorted({(case.trace, case.profile) for case in cases if case.by == "load"})
     found: dict[tuple[str, str], float] = {}
     searches = {}
     for trace, profile in pairs:
-        scaled = at_scale(load_trace(trace), Load(length_scale=LENGTH_SCALE.get(trace, 1.0)))
-        rate = recall(scaled, load_profile(profile))
+        rate = recall(sized(trace), load_profile(profile))
         if rate is None:
-            searches[trace, profile] = Search(scaled, load_profile(profile))
+            searches[trace, profile] = Search(sized(trace), load_profile(profile))
         else:
             found[trace, profile] = rate
     for said in workers.run(list(searches.values())):
@@ -162,14 +171,17 @@ def _lines(cases: Sequence[Case], before: Mapping[str, Line]) -> Iterator[Line]:
         return
     with Workers() as workers:
         rates = saturations(missing, workers)
-        jobs = [simulation(case, case.load * rates[case.trace, case.profile]) for case in missing]
+        at = [c.at if c.by == "rate" else c.at * rates[c.trace, c.profile] for c in missing]
+        jobs = [simulation(case, rate) for case, rate in zip(missing, at, strict=True)]
         done = 0
         for said in workers.run(jobs):
             case = missing[said.number]
             match said.what:
                 case SimResult() as result:
                     done += 1
-                    print(f"{done}/{len(jobs)} {case.system.name}, {case.trace}, {case.load:g}", file=sys.stderr)
+                    print(
+                        f"{done}/{len(jobs)} {case.system.name}, {case.trace}, {case.by} {case.at:.3g}", file=sys.stderr
+                    )
                     yield measured(case, jobs[said.number].load.rate, result)
                 case Exception() as problem:
                     done += 1

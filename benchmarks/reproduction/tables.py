@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from benchmarks.reproduction import run
-from benchmarks.reproduction.cases import INFERCEPT, LAMPS, SEEDS, STOCK, SYSTEMS, Case, questions
+from benchmarks.reproduction.cases import INFERCEPT, LAMPS, SEEDS, STOCK, SYSTEMS, By, Case, Question, questions
 from lamps_cli.metrics import Estimate, cell, estimate
 
 Line = Mapping[str, Any]
 Found = Mapping[tuple[str, str, float, str], Mapping[int, Line]]
-"""Lines by (trace, profile, load, system), then by seed."""
+"""Lines by (trace, profile, load or rate, system), then by seed."""
 
+NOT_MEASURED = "*Not measured in this version: `make reproduce`.*"
 METRICS = {
     "end to end, mean": ("all", "end_to_end_s", "mean"),
     "end to end, p99": ("all", "end_to_end_s", "p99"),
@@ -26,6 +28,7 @@ METRICS = {
 }
 # The columns of the goal of bounded_tail: none may be above stock's.
 TAILS = {
+    "end to end, mean": ("all", "end_to_end_s", "mean"),
     "without tools' time, mean": ("all", "without_tools_s", "mean"),
     "p50": ("all", "without_tools_s", "p50"),
     "p95": ("all", "without_tools_s", "p95"),
@@ -36,70 +39,91 @@ TAILS = {
 }
 
 
-def made(question: str) -> str:
+def made(name: str) -> str:
     """All tables of a question, as Markdown."""
-    lines = _found(question)
+    lines, by = found(name), _question(name).by
     if not lines:
-        return "*Not measured yet: `make reproduce`.*"
-    match question:
+        return NOT_MEASURED
+    match name:
         case "comparison":
-            return "\n\n".join(_comparison(lines))
+            return "\n\n".join(_comparison(lines, by))
         case "goal":
-            return "\n\n".join(against(lines, TAILS))
+            return "\n\n".join(against(lines, TAILS, by))
         case _:
-            return "\n\n".join(against(lines, METRICS))
+            return "\n\n".join(against(lines, METRICS, by))
+
+
+def place(at: float, by: By) -> str:
+    """A load or a rate, in words."""
+    return f"load {at:g}" if by == "load" else f"{at:.3g} sessions/s"
+
+
+def rates() -> str:
+    """Sessions a second at load 1, as far as measured."""
+    rows = {
+        (trace, profile): f"{next(iter(runs.values()))['rate'] / load:.2f}"
+        for question in questions()
+        if question.by == "load"
+        for (trace, profile, load, _), runs in found(question.name).items()
+    }
+    return _table(("trace", "engine", "sessions a second at load 1"), ((*which, rate) for which, rate in rows.items()))
 
 
 def claims() -> str:
-    """LAMPS against InferCept at every load, counted both ways."""
-    lines = _found("comparison")
+    """LAMPS against InferCept at every rate, counted both ways."""
+    lines = found("comparison")
     if not lines:
-        return "*Not measured yet: `make reproduce`.*"
+        return NOT_MEASURED
     rows = []
-    for trace, profile, load, system in lines:
+    for (trace, profile, rate, system), mine in lines.items():
         if system != LAMPS.name:
             continue
-        theirs = lines.get((trace, profile, load, INFERCEPT.name), {})
-        mine = lines[trace, profile, load, system]
+        theirs = lines.get((trace, profile, rate, INFERCEPT.name), {})
         cells = [
             _change(mine, theirs, (counted, metric, part))
             for metric in ("end_to_end_s", "ttft_s")
             for part in ("mean", "p99")
             for counted in ("all", "window")
         ]
-        rows.append((trace, profile, f"{load:g}", *cells))
-    head = ("trace", "engine", "load")
+        rows.append((trace, profile, f"{rate:.3g}", *cells))
+    head = ("trace", "engine", "sessions/s")
     kinds = [f"{m}, {p}, {c}" for m in ("end to end", "TTFT") for p in ("mean", "p99") for c in ("all", "window")]
     return _table((*head, *kinds), rows)
 
 
-def _comparison(lines: Found) -> Iterable[str]:
+def _comparison(lines: Found, by: By) -> Iterable[str]:
     for trace, profile in sorted({(trace, profile) for trace, profile, _, _ in lines}):
         loads = sorted({load for t, p, load, _ in lines if (t, p) == (trace, profile)})
         yield f"### {trace} on {profile}"
         for title, path in METRICS.items():
             rows = [
-                (system, *(cell(_estimate(lines.get((trace, profile, load, system), {}), path)) for load in loads))
+                (system, *(cell(estimated(lines.get((trace, profile, load, system), {}), path)) for load in loads))
                 for system in _systems(lines)
             ]
-            yield _table((f"**{title}**", *(f"load {load:g}" for load in loads)), rows)
+            yield _table((f"**{title}**", *(place(load, by) for load in loads)), rows)
 
 
-def against(lines: Found, metrics: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """A table for each trace, engine and load: every system, in brackets its ratio to stock vLLM, seed by seed."""
+def against(lines: Found, metrics: Mapping[str, Sequence[str]], by: By = "load") -> Iterable[str]:
+    """A table for each trace, engine and place: every system, in brackets its ratio to stock vLLM, seed by seed."""
     for trace, profile, load in dict.fromkeys((t, p, load) for t, p, load, _ in lines):
         here = {system: lines[t, p, at, system] for t, p, at, system in lines if (t, p, at) == (trace, profile, load)}
         rows = [
             (system, *(_with_ratio(runs, here.get(STOCK.name, {}), path) for path in metrics.values()))
             for system, runs in here.items()
         ]
-        yield f"**{trace} on {profile}, load {load:g}**"
+        yield f"**{trace} on {profile}, {place(load, by)}**"
         yield _table(("", *metrics), rows)
 
 
-def _found(question: str) -> Found:
+def found(question: str) -> Found:
     """The lines of a question that were measured with today's policies, in the order of its cases."""
-    return lines_of(_cases(question), run.known())
+    return lines_of(_cases(question), _known())
+
+
+@cache
+def _known() -> Mapping[str, Line]:
+    """All that is measured: a page asks for it two dozen times."""
+    return run.known()
 
 
 def lines_of(cases: Iterable[Case], known: Mapping[str, Line]) -> Found:
@@ -108,14 +132,16 @@ def lines_of(cases: Iterable[Case], known: Mapping[str, Line]) -> Found:
     for case in cases:
         line = known.get(run.name(run.key(case)))
         if line is not None:
-            found[case.trace, case.profile, case.load, case.system.name][case.seed] = line
+            found[case.trace, case.profile, case.at, case.system.name][case.seed] = line
     return found
 
 
-def _cases(question: str) -> Iterable[Case]:
-    return sorted(
-        next(q for q in questions() if q.name == question).cases, key=lambda c: (c.trace, c.profile, c.load, c.seed)
-    )
+def _cases(name: str) -> Iterable[Case]:
+    return sorted(_question(name).cases, key=lambda c: (c.trace, c.profile, c.at, c.seed))
+
+
+def _question(name: str) -> Question:
+    return next(question for question in questions() if question.name == name)
 
 
 def _systems(lines: Found) -> list[str]:
@@ -130,7 +156,8 @@ def value(line: Line, path: Sequence[str]) -> float:
     return math.nan if found is None else float(found)
 
 
-def _estimate(runs: Mapping[int, Line], path: Sequence[str]) -> Estimate:
+def estimated(runs: Mapping[int, Line], path: Sequence[str]) -> Estimate:
+    """Over the seeds that have run."""
     return estimate([value(line, path) for line in runs.values()])
 
 
@@ -139,10 +166,15 @@ def _ratios(mine: Mapping[int, Line], theirs: Mapping[int, Line], path: Sequence
     return [a / b for a, b in pairs if b]
 
 
+def ratio_to(first: Mapping[int, Line], runs: Mapping[int, Line], path: Sequence[str]) -> Estimate:
+    """The ratio to *first*, seed by seed where both have run."""
+    return estimate(_ratios(runs, first, path))
+
+
 def _with_ratio(runs: Mapping[int, Line], first: Mapping[int, Line], path: Sequence[str]) -> str:
-    ratios = _ratios(runs, first, path)
-    text = cell(_estimate(runs, path))
-    return text if runs is first or not ratios else f"{text} ({estimate(ratios).mean:.2f})"
+    ratio = ratio_to(first, runs, path).mean
+    text = cell(estimated(runs, path))
+    return text if runs is first or math.isnan(ratio) else f"{text} ({ratio:.2f})"
 
 
 def _change(mine: Mapping[int, Line], theirs: Mapping[int, Line], path: Sequence[str]) -> str:

@@ -126,7 +126,7 @@ def html(report: Report) -> str:
     """The page. See `need_packages`."""
     import jinja2
 
-    from lamps_cli.report import plots
+    from lamps_cli.report import plots, svg
 
     policies = list(dict.fromkeys(ran.policy for ran in report.ran))
     style = plots.styles(policies)
@@ -140,6 +140,7 @@ def html(report: Report) -> str:
     return environment.get_template("page.html.jinja").render(
         report=report,
         style=style,
+        lines=svg.LINES,
         sections=[_section(report, load, place, style) for place, load in enumerate(report.loads)],
         sweeps=list(_sweeps(report, style)),
         differences=[(d, list(sentences(d)), list(calls(d)), list(session_rows(d))) for d in report.differences],

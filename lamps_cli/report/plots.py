@@ -76,7 +76,7 @@ def distribution(title: str, key: str, values: Mapping[str, Sequence[float]], st
                     word = "longest" if share == 1.0 else f"{share * 100:g} % within"
                     _mark(axes, place, max(at_s, _SMALLEST_S), colour, f"{name}: {word} {number(at_s)} s")
         axes.set_yscale("log")
-        _plain_ticks(axes)
+        plain_ticks(axes)
         ticks = [0.0, *(-math.log10(1 - share) for share in (0.5, 0.9, 0.99, 0.999, 0.9999))]
         axes.set_xticks(ticks, ["0", "50", "90", "99", "99.9", "99.99 %"])
         axes.set_xlim(0, max(longest, 0.3))
@@ -147,7 +147,7 @@ def sweep(title: str, key: str, points: Mapping[str, Mapping[float, Estimate]], 
                 says = f"{name} at load {load:g}: {number(e.mean)}{interval} s"
                 axes.plot([load], [e.mean], marker="o", markersize=4, color=colour, gid=SAYS + says)
         axes.set_yscale("log")
-        _plain_ticks(axes)
+        plain_ticks(axes)
         loads = sorted({load for found in points.values() for load in found})
         axes.set_xticks(loads, [f"{load:g}" for load in loads])
         axes.xaxis.minorticks_off()
@@ -181,7 +181,7 @@ def _mark(axes: Axes, x: float, y: float, colour: str, says: str) -> None:
     axes.plot([x], [y], marker="o", markersize=9, color=colour, alpha=0, gid=SAYS + says)
 
 
-def _plain_ticks(axes: Axes) -> None:
+def plain_ticks(axes: Axes) -> None:
     """0.1, 1, 10, 1,000 instead of powers of ten; where there would be too few of them, 2 and 5 of each too."""
     low, high = axes.get_ylim()
     few = math.log10(high / low) < _FEW_DECADES

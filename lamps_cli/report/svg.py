@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +25,24 @@ _VARIABLES = (
     "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7",
 )  # fmt: skip
 POLICY_COLOURS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Themed:
+    """CSS for either setting of the reader."""
+
+    light: str
+    dark: str
+
+
+LINES = Themed(
+    "--p0: #0b62b0; --p1: #c4500a; --p2: #0a7d5c; --p3: #a1266f; --p4: #6b4fc9; --p5: #8a6a00;"
+    " --p6: #2f7f95; --p7: #555;",
+    "--p0: #5aaef5; --p1: #ff9a56; --p2: #3fcaa0; --p3: #f07fbf; --p4: #ab97ff; --p5: #dcb93c;"
+    " --p6: #6ac5dc; --p7: #b5b5b5;",
+)
+"""The colours of lines, those of policies."""
+_PAGE = Themed("--page: #fff; --ink: #1c2024; --grid: #dfe3e6;", "--page: #14171a; --ink: #e4e8eb; --grid: #333a40;")
 RC: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lamps",
@@ -78,6 +97,17 @@ def inline(figure: Figure, label: str, key: str) -> str:
         r"font: [\d.]+px [^;\"]*", lambda m: m[0].split(" ")[0] + " " + m[0].split(" ")[1] + " sans-serif", text
     )
     return re.sub(r"\s*\n\s*", " ", text)
+
+
+def standalone(element: str) -> str:
+    """A file of its own for an SVG element that `inline` gave: with its page's colours, and the page behind it."""
+    style = (
+        f":root {{ {_PAGE.light} {LINES.light} }}"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {_PAGE.dark} {LINES.dark} }} }}"
+    )
+    behind = f'<style>{style}</style><rect width="100%" height="100%" fill="var(--page)"/>'
+    opening, rest = element.split(">", 1)
+    return f"{opening}>{behind}{rest}\n"
 
 
 def _say(root: ET.Element) -> None:

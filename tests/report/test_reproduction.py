@@ -1,0 +1,81 @@
+"""The drawings of docs/reproduction.md: what they show, that they stand alone, that they are current."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from benchmarks.reproduction import plots, tables
+from benchmarks.reproduction.plots import LOAD, Drawing, over_load, over_noise
+
+MEAN = {"mean": ("all", "without_tools_s", "mean")}
+
+
+def line(seconds: float) -> dict[str, object]:
+    figures = {"mean": seconds, "p99": 2 * seconds}
+    return {"all": {"without_tools_s": figures, "ttft_turn_s": figures}}
+
+
+LINES = {
+    ("multi", "engine", load, system): {1: line(stock * share), 2: line(3 * stock * share)}
+    for load, stock in ((0.5, 1.0), (0.9, 2.0), (1.1, 10.0), (1.5, 20.0))
+    for system, share in (("vLLM", 1.0), ("LAMPS", 0.5), ("LAMPS, noise 10 %", 0.6), ("LAMPS, online", 0.7))
+}
+
+
+def test_seconds_are_means_over_seeds() -> None:
+    points = over_load(LINES, ["LAMPS"], MEAN)["mean", "multi"]["LAMPS"]
+    assert {load: e.mean for load, e in points.items()} == {0.5: 1.0, 0.9: 2.0, 1.1: 10.0, 1.5: 20.0}
+
+
+def test_ratios_are_taken_seed_by_seed() -> None:
+    points = over_load(LINES, ["LAMPS"], MEAN, "vLLM")["mean", "multi"]["LAMPS"]
+    assert [(e.mean, e.half) for e in points.values()] == [(0.5, 0.0)] * 4
+
+
+def test_noise_is_drawn_over_its_percent_and_online_all_along() -> None:
+    here = {key: runs for key, runs in LINES.items() if key[2] == 1.5}
+    found = over_noise(here)["without tools, mean", "multi"]
+    assert {at: round(e.mean, 6) for at, e in found["told, with noise"].items()} == {0.0: 0.5, 10.0: 0.6}
+    assert {round(e.mean, 6) for e in found["learned online"].values()} == {0.7}
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Drawing:
+    return Drawing("made", "Made & drawn", LOAD, False, over_load(LINES, ["vLLM", "LAMPS"], MEAN))
+
+
+def test_the_label_tells_the_figures(drawing: Drawing) -> None:
+    assert drawing.label.startswith("Made & drawn. multi, mean: vLLM 2.00 s at 0.5, ")
+    assert "LAMPS 1.00 s at 0.5, 2.00 s at 0.9, 10.00 s at 1.1, 20.00 s at 1.5." in drawing.label
+
+
+def test_a_file_stands_alone_in_light_and_dark(drawing: Drawing) -> None:
+    text = drawing.svg()
+    ET.fromstring(text)
+    assert text == drawing.svg()
+    used = set(re.findall(r"var\((--\w+)\)", text))
+    light, dark = re.findall(r":root \{(.*?)\}", text)
+    assert "prefers-color-scheme: dark" in text
+    for theme in (light, dark):
+        assert used <= set(re.findall(r"(--\w+):", theme))
+    assert re.findall(r'(?:href|src)="[^#]', text) == []
+
+
+def test_runs_that_begin_differently_are_not_joined(drawing: Drawing) -> None:
+    points = drawing.panels["mean", "multi"]["vLLM"]
+    assert [list(part) for part in plots._parts(drawing, points)] == [[0.5, 0.9], [1.1, 1.5]]
+
+
+def test_the_drawings_of_the_page_are_current() -> None:
+    page = (plots.FOLDER.parent / "reproduction.md").read_text()
+    for made in plots.drawings():
+        assert f"](reproduction/{made.name}.svg)" in page
+        assert ET.fromstring(made.path.read_text()).attrib["aria-label"] == made.label, "`make reproduce` draws them"
+
+
+def test_load_1_is_told_for_every_trace_and_engine() -> None:
+    found = {key[:2] for name in ("goal", "agentic") for key in tables.found(name)}
+    assert all(f"| {trace} | {engine} |" in tables.rates() for trace, engine in found)
