@@ -10,7 +10,7 @@ AT_ONCE ?= 2
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench reproduce clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench compat reproduce clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -48,9 +48,9 @@ imports: $(VENV)/.dev ## who may import whom
 pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word", AT_ONCE=1 for one after the other)
 	@$(BIN)/pytest -n $(AT_ONCE) --dist loadgroup $(ARGS)
 
-soak: $(VENV)/.dev ## the long tests: 7,000 random policies in all readings, 20,000 mutated ones, servers that swap and are replayed
+soak: $(VENV)/.dev ## the long tests: 7,000 random policies in all readings, 20,000 mutated ones, 10,000 requests, servers that swap and are replayed
 	@LAMPS_SOAK=1 $(BIN)/pytest --timeout 0 tests/policy_dsl/test_agreement.py tests/policy_dsl/test_bad_input.py \
-	  tests/engine/test_parity_server.py tests/swap/test_swap_server.py
+	  tests/engine/test_parity_server.py tests/swap/test_swap_server.py tests/engine/test_faults.py
 
 fmt: $(VENV)/.dev ## format the Python code and the shipped policies
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)
@@ -69,6 +69,10 @@ demo: setup ## record anew what `lamps top --demo` plays, in virtual time (two m
 reproduce: $(VENV)/.dev ## the paper's comparison in virtual time and docs/reproduction.md; goes on where it was cut off
 	@$(BIN)/python -m benchmarks.reproduction.run
 	@$(BIN)/python -m benchmarks.reproduction.plots
+	@$(BIN)/python docs/generate.py
+
+compat: $(VENV)/.dev ## the tests on other releases of vLLM and docs/compatibility.md (an hour; goes on where it was cut off)
+	@$(BIN)/python -m requirements.compat
 	@$(BIN)/python docs/generate.py
 
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)

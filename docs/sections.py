@@ -5,9 +5,12 @@ What the engine adapter fills and carries out is asked of the adapter itself, so
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from engine_adapter.control.metrics import DELIVERIES, METRICS, UP
 from engine_adapter.runtime import turn
@@ -261,3 +264,25 @@ def reproduction(what: str) -> str:
             return tables.claims()
         case _:
             return tables.made(what)
+
+
+# --- releases of vLLM ------------------------------------------------------------------------------
+
+
+def compatibility() -> str:
+    """What `make compat` has found of each release."""
+    found = json.loads((Path(__file__).parents[1] / "requirements" / "compatibility.json").read_text(encoding="utf-8"))
+    return table(("release", "torch", "beside it", "names that are missing", "tests"), map(_release, found))
+
+
+def _release(seen: Mapping[str, Any]) -> tuple[str, ...]:
+    lacking, failed = seen["lacking"], seen["failed"]
+    if seen["tests"] is None:
+        tests = "not run"
+    elif failed:
+        tests = f"{len(failed)} of {seen['tests']} failed"
+    else:
+        tests = f"{seen['tests']} passed"
+    names = "; ".join(f"`{line.partition(':')[0]}`" for line in lacking) or "none"
+    beside = ", ".join(one for one in seen["beside"]) or "nothing"
+    return f"{seen['distribution']} {seen['release']}", seen["torch"], beside, names, tests

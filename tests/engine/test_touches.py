@@ -30,12 +30,7 @@ def test_the_installed_release_has_all() -> None:
     ("path", "before", "after", "said"),
     [
         (SCHEDULER, "def _free_request(", "def _release_request(", "Scheduler has no _free_request"),
-        (
-            SCHEDULER,
-            "self.kv_holding_waiting = ",
-            "self.skipped = ",
-            "Scheduler has no kv_holding_waiting and no skipped_waiting",
-        ),
+        (SCHEDULER, "max_num_running_reqs", "most_running", "Scheduler has no max_num_running_reqs"),
         (MANAGER, "num_new_tokens", "new_tokens", "it takes no num_new_tokens"),
         ("v1/request.py", "class Request:", "class Job:", "the module has no Request"),
         ("v1/core/block_pool.py", "num_gpu_blocks", "blocks_in_all", "BlockPool has no num_gpu_blocks"),
