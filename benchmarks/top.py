@@ -1,7 +1,7 @@
 """What the monitor costs: its own processor, and the server that it watches.
 
     python -m benchmarks.top screen    a frame of 10,000 requests, the processor's share, the first paint
-    python -m benchmarks.top server    tokens a second of a server with a monitor attached, over the same without
+    python -m benchmarks.top server    tokens a second of a server that is watched, over the same that isn't
 
 `screen` takes three minutes, `server` a quarter of an hour. Writes benchmarks/results/top.json and exits with 1 past a
 bound.
@@ -27,7 +27,7 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ RESULTS = Path(__file__).parent / "results" / "top.json"
 LAMPS = Path(sys.executable).with_name("lamps")
 DEMO = Path(str(files("tui") / "demo.jsonl.xz"))
 REQUESTS, FRAME_S, SHARE, PAINT_S, RATIO = 10_000, 0.05, 0.05, 1.0, 0.99
+# Two frames a second.
+EVERY_S = 0.5
 VIEWS = ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet")
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b[^\[]")
 
@@ -174,25 +176,57 @@ def screen(repetitions: int, over_s: float) -> dict[str, Any]:
 # --- the server
 
 
-def watched(pairs: int) -> dict[str, Any]:
-    """Tokens a second of one server under more requests than seats, with a monitor attached and without, in turns."""
+@contextlib.contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Somebody reads the server's frames, as a monitor on another machine does."""
+    program = (
+        "import httpx, sys\nwith httpx.stream('GET', sys.argv[1], timeout=None) as answer:\n  [*answer.iter_raw()]"
+    )
+    asked = f"{url}/lamps/events?every={EVERY_S}&rows=50"
+    process = subprocess.Popen([sys.executable, "-c", program, asked], stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(2.0)  # until it has begun
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def drawing(url: str) -> Iterator[None]:
+    """The monitor itself, on this machine, in a terminal that is read."""
+    with terminal(url, "--every", str(EVERY_S)) as shown:
+        shown.read(30.0, until="first token")
+        threading.Thread(target=shown.drain, daemon=True).start()
+        yield
+
+
+WAYS: dict[str, Callable[[str], contextlib.AbstractContextManager[None]]] = {
+    "alone": lambda url: contextlib.nullcontext(),
+    "watched": reading,
+    "drawn beside it": drawing,
+}
+
+
+def watched(rounds: int) -> dict[str, Any]:
+    """Tokens a second of one server under more requests than seats: alone, watched from elsewhere, and with the monitor
+    on the same machine, whose processor it then shares. In turns."""
     from benchmarks.servers import serving
     from benchmarks.serving import saturate
 
     flags = ("--max-model-len", "2304", "--block-size", "32", "--max-num-seqs", "64")
-    rates: dict[str, list[float]] = {"with": [], "without": []}
+    rates: dict[str, list[float]] = {how: [] for how in WAYS}
     with tempfile.TemporaryDirectory() as folder, serving("lamps", "random", *flags, logs=Path(folder)) as url:
         saturate(url, seed=0, requests=64)
-        for n in range(pairs):
-            for how in ("with", "without") if n % 2 == 0 else ("without", "with"):
-                with terminal(url, "--every", "0.5") if how == "with" else contextlib.nullcontext() as shown:
-                    if shown is not None:
-                        shown.read(30.0, until="first token")
-                        threading.Thread(target=shown.drain, daemon=True).start()
-                    rates[how].append(saturate(url, seed=2 * n + 1, requests=256))
+        for n in range(rounds):
+            ways = list(WAYS)
+            for place, how in enumerate(ways[n % 3 :] + ways[: n % 3], 1):
+                with WAYS[how](url):  # other prompts each time: the prefix cache is on
+                    rates[how].append(saturate(url, seed=3 * n + place, requests=256))
             print(n + 1, {how: round(rate[-1]) for how, rate in rates.items()}, file=sys.stderr)
-    ratios = [a / b for a, b in zip(rates["with"], rates["without"], strict=True)]
-    return {"tokens_per_s": rates, "ratio": {"median": statistics.median(ratios), "pairs": ratios}}
+    ratios = {how: [a / b for a, b in zip(rates[how], rates["alone"], strict=True)] for how in WAYS if how != "alone"}
+    told = {how: {"median": statistics.median(given), "rounds": given} for how, given in ratios.items()}
+    return {"tokens_per_s": rates, "ratio_to_alone": told}
 
 
 def past_bounds(found: dict[str, Any]) -> list[str]:
@@ -207,8 +241,9 @@ def past_bounds(found: dict[str, Any]) -> list[str]:
             said.append(f"{view} takes {part:.1%} of a core, bound {SHARE:.0%}")
     if found.get("first_paint_s", {}).get("median", 0.0) > PAINT_S:
         said.append(f"the first paint takes {found['first_paint_s']['median']:.2f} s, bound {PAINT_S}")
-    if found.get("server", {}).get("ratio", {}).get("median", 1.0) < RATIO:
-        said.append(f"a watched server has {found['server']['ratio']['median']:.3f} of its throughput, bound {RATIO}")
+    ratio = found.get("server", {}).get("ratio_to_alone", {}).get("watched", {}).get("median", 1.0)
+    if ratio < RATIO:
+        said.append(f"a watched server has {ratio:.3f} of its throughput, bound {RATIO}")
     return said
 
 
@@ -217,15 +252,16 @@ def main() -> int:
     parser.add_argument("what", choices=("screen", "server"))
     parser.add_argument("--repetitions", type=int, default=20, help="frames, and half as many starts (screen)")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each view (screen)")
-    parser.add_argument("--pairs", type=int, default=16, help="with and without (server)")
+    parser.add_argument("--rounds", type=int, default=12, help="of each way (server)")
     given = parser.parse_args()
     found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if given.what == "screen":
         found |= screen(given.repetitions, given.seconds)
     else:
-        found["server"] = watched(given.pairs)
+        found["server"] = watched(given.rounds)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps({k: v for k, v in found.items() if k != "server"} | found.get("server", {}).get("ratio", {})))
+    ratios = found.get("server", {}).get("ratio_to_alone", {})
+    print(json.dumps({k: v for k, v in found.items() if k != "server"} | {k: v["median"] for k, v in ratios.items()}))
     said = past_bounds(found)
     print("\n".join(said), file=sys.stderr)
     return int(bool(said))
