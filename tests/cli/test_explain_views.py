@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lamps_cli.exit_codes import ExitCode
+from tests.cli.fake_server import FakeServer, answering
 from tests.cli.running import lamps
-from tests.cli.test_status import FakeServer, fake  # noqa: F401  (a fixture)
 
 HERE = Path(__file__).with_name("explain")
 TEXT = 'lamps 1\npolicy p "P."\nparam most = 5s in 1s..1h\nrank request.context\npromote when request.waited >= most\n'
@@ -51,16 +52,15 @@ def test_views(golden: str, arguments: tuple[str | Path, ...]) -> None:
 
 
 @pytest.fixture
-def live(fake: FakeServer) -> FakeServer:  # noqa: F811
-    fake.paths = ("/lamps/state",)
-    fake.body = json.dumps({"version": 1, "engines": [STATE]})
-    return fake
+def live() -> Iterator[FakeServer]:
+    with answering({"version": 1, "engines": [STATE]}) as server:
+        yield server
 
 
 def test_a_server_is_explained_by_its_own_policy_and_parameters(live: FakeServer) -> None:
     done = lamps("explain", "--url", live.url, LAMPS_API_KEY="ours")
     assert (done.returncode, done.stderr) == (0, "")
-    assert live.authorization == "Bearer ours"
+    assert (live.got[0].path.rstrip("?"), live.got[0].authorization) == ("/lamps/state", "Bearer ours")
     lines = done.stdout.splitlines()
     assert lines[:2] == ["order: chatcmpl-aa, chatcmpl-bb", "7 more requests not in this state"]
     assert "chatcmpl-aa (session first): place 1 of 2" in lines
@@ -87,7 +87,7 @@ def test_one_request_by_any_of_its_names(live: FakeServer, name: str) -> None:
     done = lamps("explain", "--url", live.url, "--request", name)
     assert "chatcmpl-bb (session other): place 2 of 2" in done.stdout
     assert "chatcmpl-aa (session" not in done.stdout
-    assert live.query == f"request={name}"
+    assert live.got[0].path == f"/lamps/state?request={name}"
 
 
 def test_one_of_several_engines(live: FakeServer) -> None:
