@@ -46,7 +46,7 @@ imports: $(VENV)/.dev ## who may import whom
 	@$(BIN)/lint-imports --no-logo
 
 pytest: $(VENV)/.dev ## the tests alone (ARGS="-k word", AT_ONCE=1 for one after the other)
-	@$(BIN)/pytest -n $(AT_ONCE) --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n $(AT_ONCE) $(ARGS)
 
 soak: $(VENV)/.dev ## the long tests: 7,000 random policies in all readings, 20,000 mutated ones, 10,000 requests, servers that swap and are replayed
 	@LAMPS_SOAK=1 $(BIN)/pytest --timeout 0 tests/policy_dsl/test_agreement.py tests/policy_dsl/test_bad_input.py \

@@ -291,7 +291,9 @@ class Runtime:
             self._take_up_forecasts(self.foretelling)
         self.calls.new_step(now, self.step)
         if self._begins_second(now):
-            forgotten = [self.turns[name] for name in self.waiting.promote_forgotten(now)]
+            # vLLM may have freed one that leaves the queue only later.
+            promoted = self.waiting.promote_forgotten(now)
+            forgotten = [self.turns[name] for name in promoted if name in self.turns]
             self.counters["promoted.watchdog"] += len(forgotten)
             self._order.look(forgotten)
             for session in self.sessions.expire(now):
