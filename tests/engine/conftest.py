@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.server import KEY, Server, serving
-
-# 160 blocks of 32 tokens: five requests of the longest kind fill it.
-FLAGS = ("--policy", "lamps", "--store", "none", "--max-model-len", "1024", "--num-gpu-blocks-override", "160")
+from tests.engine.server import FLAGS, KEY, Server, serving
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ from engine_adapter.control.frames import Paused, Status
 LAMPS = Path(sys.executable).with_name("lamps")
 START_LIMIT_S = 240  # 25 to 40 s on an idle machine
 STOP_LIMIT_S = 30
+# 160 blocks of 32 tokens: five requests of the longest kind fill it.
+FLAGS = ("--policy", "lamps", "--store", "none", "--max-model-len", "1024", "--num-gpu-blocks-override", "160")
 KEY = "a-key-for-tests"
 
 WEATHER = {
@@ -90,7 +92,7 @@ def serving(log: Path, *flags: str, key: str | None = None, **environment: str) 
     command = [LAMPS, "serve", "--port", str(port), *flags, *(["--api-key", key] if key else [])]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, start_new_session=True, env={**os.environ, **environment}
+            command, stdout=output, stderr=output, start_new_session=True, env={**_as_users_have_it(), **environment}
         )
         server = Server(f"http://127.0.0.1:{port}", key, log, process)
         try:
@@ -98,6 +100,11 @@ def serving(log: Path, *flags: str, key: str | None = None, **environment: str) 
             yield server
         finally:
             _stop(process)
+
+
+def _as_users_have_it() -> dict[str, str]:
+    """The environment without what vLLM, imported by other tests of this process, has set in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("VLLM_")}
 
 
 def _wait_for(server: Server) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,13 +13,20 @@ import pytest
 from textual.pilot import Pilot
 
 from lamps_cli.watched import Watched
-from tests.engine.server import KEY, WEATHER, Server
+from tests.engine.server import FLAGS, KEY, WEATHER, Server, serving
 from tests.tui.screens import line, press, running, text
 from tui.app import Top
 from tui.sources.live import Live
 
 pytestmark = pytest.mark.server
 SIZE = (120, 40)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One of its own: a frame lists fifty paused sessions, and those of other tests would be among them."""
+    with serving(tmp_path_factory.mktemp("server") / "server.log", *FLAGS, key=KEY) as running_server:
+        yield running_server
 
 
 def ask(server: Server, n: int, max_tokens: int = 160) -> str:
