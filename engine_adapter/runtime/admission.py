@@ -130,7 +130,8 @@ class Admission:
     def forget(self, request_id: str) -> None:
         """The request waits no longer."""
         self._words.pop(request_id, None)
-        self._left.add(request_id)
+        if self._seen[0]:  # nothing is, and nothing would ever be let go again, under a policy without a gate
+            self._left.add(request_id)
 
     def ask(self, request_id: str, promoted: bool) -> bool:
         """Whether the next in order may start; what keeps it is in `refused`."""

@@ -45,7 +45,8 @@ class Compiling:
         text, path, words = self._of
         try:
             policy = compiled(text, path, words)
-            policy.scalar, policy.batch, policy.terms  # noqa: B018  (made when first read: here, not by the engine)
+            for part in ("scalar", "batch", "terms"):  # made when first read: here, not by the engine
+                getattr(policy, part)
             self._policy = policy
         except Exception as problem:
             self._problem = problem

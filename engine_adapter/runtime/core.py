@@ -13,14 +13,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from engine_adapter.runtime import totals
 from engine_adapter.runtime.admission import Admission
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.calls import USER, Calls
 from engine_adapter.runtime.classes import Classes
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
-from engine_adapter.runtime.engine import Engine, Running, snapshot
+from engine_adapter.runtime.engine import Engine, Running
 from engine_adapter.runtime.foretelling import Foretelling
 from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.hints import parse
@@ -28,6 +27,7 @@ from engine_adapter.runtime.in_force import InForce
 from engine_adapter.runtime.keeping import Hold
 from engine_adapter.runtime.overtaking import OrderKept
 from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.present import Present, Signals
 from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.service import Service
@@ -71,10 +71,9 @@ class Runtime:
         )
         self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
         self.step = 0
-        self._snapshot: Mapping[str, float | bool] | None = None
         self._service = Service(self.calls.ledger.__contains__)
+        self._present = Present(engine, costs, self.calls, self._service, self.turns)
         self._watch_at = -math.inf
-        self._epoch = costs.epoch
         self._last_arrival = -math.inf
         self._govern(policy)
         self.shadow: Shadow | None = None
@@ -88,6 +87,7 @@ class Runtime:
         self._classes = Classes(policy, self.deciding.fault)
         self._order = OrderKept(policy, self.guard)
         self.admission, self.victims = Admission(asking), Victims(asking)
+        self._present.govern(policy, self.waiting, self.admission)
         self.guard.begin(policy.budget)
 
     def adopt(self, policy: CompiledPolicy) -> None:
@@ -105,7 +105,6 @@ class Runtime:
         except Exception:
             self._classes.adopt(present, now)
             raise
-        self._snapshot = None
         self.deciding.adopt(policy, self.turns.values())
         self.calls.adopt(now)
         if self.waiting.reads_cached and not had_cached:
@@ -230,7 +229,7 @@ class Runtime:
         self.recording.ended(turn, ended.hashes, ended.aborted, self.engine.clock())
         self.victims.forget(turn)
         self._service.stops(turn, self.engine.clock())
-        self._snapshot = None  # what this turn's call is judged by doesn't count the turn itself
+        self._present.forget()  # what this turn's call is judged by doesn't count the turn itself
         turn.session.waited_s += turn.waited_s
         self.sessions.end_turn(turn.session, ended.hashes, self.engine.clock())
         announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
@@ -243,7 +242,7 @@ class Runtime:
     def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> None:
         """The API side says how a turn ended: "call" of *tools*, "end", or "gone"."""
         self.counters[f"verdicts.{outcome}"] += 1
-        self._snapshot = None  # an idle engine has taken none since the turn ended
+        self._present.forget()  # an idle engine has taken none since the turn ended
         turn = self.calls.verdict(label, outcome, tools)
         if turn is not None:
             self._service.seat(turn.session, self.engine.clock())
@@ -284,7 +283,7 @@ class Runtime:
         if self.shadow is not None:
             self.shadow.new_step()
         self.step += 1
-        self._snapshot = None
+        self._present.forget()
         self.guard.new_step()
         now = self.engine.clock()
         if self.foretelling is not None:
@@ -322,34 +321,13 @@ class Runtime:
     def pass_step(self) -> None:
         """A step before `quiet_until`, in which no request waited."""
         self.step += 1
-        self._snapshot = None
+        self._present.forget()
         self._begins_second(self.engine.clock())
         self.calls.pass_step(self.step)
 
-    def engine_now(self) -> Mapping[str, float | bool]:
-        """The snapshot of this step, or since the last end of a turn (made when first asked)."""
-        if self._snapshot is None:
-            found = snapshot(
-                self.engine.facts,
-                self.engine.load(),
-                self.costs.costs,
-                self.costs.step_time_s,
-                self.engine.clock(),
-                len(self.calls.paused),
-                self.calls.ledger.tokens,
-                self.calls.copies.free_tokens,
-                self.calls.copies.total_tokens,
-            )
-            found["engine.gated"] = float(self.admission.gated)
-            found["engine.queue_time"] = self._service.queue_time_s
-            if totals.SEATED in self.policy.engine_keys:
-                pinned = self.calls.ledger.tokens
-                found[totals.SEATED] = totals.seated_tokens(self.engine.running(), self.turns, pinned)
-            self._snapshot = found
-            if self.costs.epoch != self._epoch:
-                self._epoch = self.costs.epoch
-                self.table.new_epoch()
-        return self._snapshot
+    def engine_now(self) -> Signals:
+        """The engine as of this step, or since the last end of a turn."""
+        return self._present.signals()
 
     def observe(self, sample: StepSample) -> None:
         """What a step did and how long it took."""

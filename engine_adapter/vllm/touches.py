@@ -256,7 +256,7 @@ def lacking(read: Callable[[str], str | None]) -> list[str]:
 
 
 def lacking_here() -> list[str]:
-    """What the installed vLLM lacks: 0.3 s, nothing of it is imported. Empty where none is installed."""
+    """What the installed vLLM lacks: half a second, nothing of it is imported. Empty where none is installed."""
     spec = find_spec("vllm")
     if spec is None or not spec.submodule_search_locations:
         return []

@@ -270,3 +270,12 @@ def test_nobody_starves_at_a_gate(requests: list[tuple[int, int]], patience: int
     for name, at in started.items():
         later = [o for o in arrived if arrived[o] > arrived[name] and started[o] > arrived[name] + patience + 1]
         assert all(started[o] >= at for o in later)
+
+
+def test_without_a_gate_nothing_is_kept_of_those_that_left(world: World) -> None:
+    runtime = world.runtime(RANK)
+    for n in range(50):
+        arrive(runtime, f"r{n}", 100)
+        assert world.step(runtime) == [f"r{n}"]
+        world.end(runtime, f"r{n}")
+    assert (runtime.admission._left, runtime.admission.refused) == (set(), {})

@@ -46,7 +46,7 @@ def test_a_lowered_limit_makes_holders_yield(world: World) -> None:
     runtime.begin_step()
     assert runtime.calls.ledger.tokens == 2_400
     world.running |= {f"r{n}": 10 for n in range(4)}
-    runtime._snapshot = None
+    runtime._present.forget()
     runtime.begin_step()
     assert {pin.session: pin.tokens for pin in runtime.calls.ledger} == {"quick": 800, "middle": 192}
     assert (runtime.counters["pins.limit"], runtime.counters["pins.shrunk"]) == (1, 1)
