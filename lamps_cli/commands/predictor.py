@@ -10,12 +10,12 @@ import click
 from lamps_cli.completing import traces
 from lamps_cli.errors import Failure
 from lamps_cli.output import talk, warn, write, write_json
+from lamps_cli.trace_file import save
 
 if TYPE_CHECKING:
     from engine_adapter.runtime.length_model import LengthModel
     from engine_adapter.training.material import Material
     from engine_adapter.training.training import Trained
-    from engine_adapter.workload.trace import SessionTrace
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -81,7 +81,7 @@ def train(source: str, out: Path | None, test: float, held_out: Path | None, see
     path = (out or default_path()).expanduser()
     _save(found, path)
     if held_out is not None:
-        _write_trace(held_out, found.split.test)
+        save(held_out, found.split.test)
     if as_json:
         write_json(document(found.model, found.scores) | {"path": str(path)})
         return
@@ -171,17 +171,5 @@ def _progress(epoch: int, loss: float) -> None:
 def _save(found: Trained, path: Path) -> None:
     try:
         found.model.save(path)
-    except OSError as problem:
-        raise Failure(f"can't write {path}: {problem.strerror}") from None
-
-
-def _write_trace(path: Path, sessions: tuple[SessionTrace, ...]) -> None:
-    import gzip
-
-    from engine_adapter.workload.trace import written
-
-    data = written(sessions)
-    try:
-        path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     except OSError as problem:
         raise Failure(f"can't write {path}: {problem.strerror}") from None

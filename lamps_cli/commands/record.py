@@ -11,9 +11,10 @@ import click
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.output import talk, warn
+from lamps_cli.trace_file import save
 
 if TYPE_CHECKING:
-    from engine_adapter.control.recording import Gathered
+    pass
 
 # What a recording that dies without a word may lose.
 SAVE_EVERY_S = 30.0
@@ -60,14 +61,14 @@ def record(url: str, output: Path, for_s: float | None, tool_names: bool, force:
             if now >= end:
                 break
             if now - saved_at >= SAVE_EVERY_S and gathered.turns:
-                _save(output, gathered)
+                save(output, gathered.sessions())
                 saved_at = now
     except KeyboardInterrupt:
         pass
     except Unreachable as problem:
         lost = problem
     if gathered.turns:
-        _save(output, gathered)
+        save(output, gathered.sessions())
         talk(f"{output}: {len(gathered.sessions()):,} sessions, {gathered.turns:,} turns")
     if gathered.missed:
         warn(f"{gathered.missed:,} turns were missed: they finished faster than they were fetched")
@@ -75,18 +76,3 @@ def record(url: str, output: Path, for_s: float | None, tool_names: bool, force:
         raise Failure(str(lost), lost.hint, ExitCode.UNREACHABLE) from lost
     if not gathered.turns:
         raise Failure("no turn finished while recording", "", ExitCode.FINDINGS)
-
-
-def _save(path: Path, gathered: Gathered) -> None:
-    """Write the trace so far, whole or not at all."""
-    import gzip
-
-    from engine_adapter.workload.trace import written
-
-    data = written(gathered.sessions())
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
-        part.replace(path)
-    except OSError as problem:
-        raise Failure(f"can't write {path}: {problem.strerror}", "", ExitCode.USAGE) from problem

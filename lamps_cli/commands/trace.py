@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +11,11 @@ import click
 
 from lamps_cli.errors import Failure
 from lamps_cli.output import talk, write, write_json
+from lamps_cli.trace_file import save
 
 if TYPE_CHECKING:
     from engine_adapter.workload.describe import Description
     from engine_adapter.workload.summary import Spread
-    from engine_adapter.workload.trace import SessionTrace
 
 # The names of engine_adapter.workload.importing.FORMATS, which `lamps trace --help` need not import; a test asserts
 # that they are the same.
@@ -81,7 +80,7 @@ def import_(format_name: str, files: tuple[Path, ...], out: Path, as_json: bool)
         imported = read(format_name, open_sources(files, _SUFFIX.get(format_name, ".jsonl")))
     except TraceError as problem:
         raise Failure(str(problem)) from None
-    _save(out, imported.sessions)
+    save(out, imported.sessions)
     description = describe(Trace(_stem(out), imported.sessions))
     _tell(description, as_json, skipped=dict(imported.skipped), lost=list(imported.lost))
     if not as_json:
@@ -117,7 +116,7 @@ def generate_(sessions: int, weights: tuple[str, ...], seed: int, out: Path, as_
         made = generate(dict(map(_weight, weights)) or MIX, sessions, seed)
     except TraceError as problem:
         raise Failure(str(problem)) from None
-    _save(out, made.sessions)
+    save(out, made.sessions)
     _tell(describe(Trace(_stem(out), made.sessions)), as_json)
 
 
@@ -131,17 +130,6 @@ def _weight(text: str) -> tuple[str, float]:
 
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
-
-
-def _save(out: Path, sessions: tuple[SessionTrace, ...]) -> None:
-    from engine_adapter.workload.trace import written
-
-    data = written(sessions)
-    try:
-        # The time that gzip would note makes two files of the same sessions differ.
-        out.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
-    except OSError as error:
-        raise Failure(f"can't write {out}: {error.strerror}") from None
 
 
 def _tell(description: Description, as_json: bool, **more: object) -> None:
