@@ -118,7 +118,7 @@ def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
             logger.warning("lamps: %s", warning)
         predictor.merge(learned.state)
         if learned.costs:
-            costs = CostModel.from_state(learned.costs)
+            costs.resume(learned.costs)
         store = Store(path, engine_id, lambda: Learned(predictor.state(), costs.state()), _warn)
     logger.info("lamps: policy %s, revision %s", policy.name, policy.revision)
     runtime = Runtime(policy, engine, predictor, costs, store)

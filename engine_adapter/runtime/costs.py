@@ -67,7 +67,10 @@ class CostModel:
     """Fits as it is told of steps. `costs` changes only when one moved enough: then `epoch` grows."""
 
     def __init__(self, start: Costs | None = None) -> None:
-        self.costs = start or Costs()
+        self._start(start or Costs())
+
+    def _start(self, costs: Costs) -> None:
+        self.costs = costs
         self.epoch = 0
         self.step_time_s = self.costs.decode_s_per_tok
         self.steps = 0
@@ -129,16 +132,15 @@ class CostModel:
             "steps": float(self.steps),
         }
 
-    @staticmethod
-    def from_state(state: Mapping[str, float]) -> CostModel:
-        """A model that starts from what another had learned; unusable values are left out."""
+    def resume(self, state: Mapping[str, float]) -> None:
+        """Forget all, and start from what another had learned (its `state`); unusable values are left out."""
         known = {
             name: state[name]
             for name in Costs.__slots__
             if 0.0 < state.get(name, 0.0) < _ABSURD_S
             or (name == "prefill_context_s_per_tok2" and state.get(name) == 0.0)
         }
-        return CostModel(replace(Costs(), **known))
+        self._start(replace(Costs(), **known))
 
     # --- inside ----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ engine: it starts empty and says so. Nothing is read or written on the engine's 
 
     learned, warning = load(path, engine)
     predictor.merge(learned.state)
-    costs = CostModel.from_state(learned.costs)
+    costs.resume(learned.costs)
     store = Store(path, engine, lambda: Learned(predictor.state(), costs.state()), logger.warning)
 
 Rows are plain (moments by name), so that people can look at them with `sqlite3`.

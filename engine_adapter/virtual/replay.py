@@ -26,7 +26,6 @@ from vllm.v1.request import Request, RequestStatus
 from engine_adapter.control import step_record as record
 from engine_adapter.control.step_file import Record
 from engine_adapter.control.step_record import Add, Event, Header
-from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.moments import Moments
 from engine_adapter.runtime.predictor import State
 from engine_adapter.virtual.build import vllm_config
@@ -131,7 +130,7 @@ class ReplayEngine:
         if differing := shape.differing(scheduler, header.engine):
             raise ReplayError(f"this vLLM builds another engine of this record: {', '.join(differing)}")
         scheduler.lamps.predictor.merge(_state(header))
-        scheduler.lamps.costs = CostModel.from_state(header.costs)
+        scheduler.lamps.costs.resume(header.costs)
         return scheduler
 
     def _call(self, call: record.Call) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -104,7 +104,7 @@ def test_the_cost_of_swapping_is_what_transfers_took() -> None:
     assert model.epoch > before
     slow, fast = sum(0.95**n for n in range(40, 50)), sum(0.95**n for n in range(40))
     assert model.costs.swap_s_per_tok == pytest.approx((1e-4 * slow + 1e-6 * fast) / (slow + fast))
-    assert CostModel.from_state(model.state()).costs.swap_s_per_tok == model.costs.swap_s_per_tok
+    assert resumed(model.state()).costs.swap_s_per_tok == model.costs.swap_s_per_tok
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
@@ -144,9 +144,22 @@ def test_a_steady_engine_publishes_once_and_rests() -> None:
     assert model.epoch == settled
 
 
+def resumed(state: Mapping[str, float]) -> CostModel:
+    again = fitted(GPU, 300)
+    again.resume(state)
+    return again
+
+
+def test_a_model_that_resumes_keeps_nothing_of_its_own() -> None:
+    state = fitted(CPU, 500).state()
+    fresh = CostModel()
+    fresh.resume(state)
+    assert vars(resumed(state)) == vars(fresh)
+
+
 def test_state_comes_back() -> None:
     model = fitted(CPU, 500)
-    again = CostModel.from_state(model.state())
+    again = resumed(model.state())
     assert again.costs.prefill_s_per_tok == pytest.approx(model.state()["prefill_s_per_tok"])
     assert again.step_time_s == pytest.approx(model.state()["decode_s_per_tok"])
-    assert CostModel.from_state({"prefill_s_per_tok": math.nan, "decode_s_per_tok": -1.0}).costs == Costs()
+    assert resumed({"prefill_s_per_tok": math.nan, "decode_s_per_tok": -1.0}).costs == Costs()
