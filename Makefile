@@ -10,7 +10,7 @@ AT_ONCE ?= 2
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench compat reproduce clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench compat reproduce results clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -70,6 +70,10 @@ reproduce: $(VENV)/.dev ## the paper's comparison in virtual time and docs/repro
 	@$(BIN)/python -m benchmarks.reproduction.run
 	@$(BIN)/python -m benchmarks.reproduction.plots
 	@$(BIN)/python docs/generate.py
+
+results: $(VENV)/.dev ## policies on real servers and docs/results.md (hours; goes on where it was cut off); MODEL=... for a page of your own
+	@$(BIN)/python -m benchmarks.real.run $(if $(MODEL),--model $(MODEL)) $(if $(FLAGS),-- $(FLAGS))
+	@$(if $(MODEL),true,$(BIN)/python -m benchmarks.real.plots && $(BIN)/python docs/generate.py)
 
 compat: $(VENV)/.dev ## the tests on other releases of vLLM and docs/compatibility.md (an hour; goes on where it was cut off)
 	@$(BIN)/python -m requirements.compat

@@ -241,7 +241,20 @@ def metrics() -> str:
     return table(("metric", "kind", "labels", "meaning"), (up, *rows, sent))
 
 
-# --- the reproduction ------------------------------------------------------------------------------
+# --- what was measured ------------------------------------------------------------------------------
+
+
+def results(what: str) -> str:
+    """Tables and plots of docs/results.md, from benchmarks/results/real.json and verdict.json."""
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ stands beside us and is not installed
+    from benchmarks.real import plots, tables
+
+    word, _, name = what.partition(" ")
+    if word == "plot":
+        return plots.shown(name)
+    return tables.verdict() if what == "verdict" else tables.made(what)
 
 
 def reproduction(what: str) -> str:

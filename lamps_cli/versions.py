@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 LANGUAGE_VERSION = 1
 
@@ -30,3 +33,16 @@ def version_lines() -> list[str]:
     found = vllm_distribution()
     engine = f"{found[1]} ({found[0]})" if found else "not installed"
     return [f"lamps {lamps_version()}", f"policy language {LANGUAGE_VERSION}", f"vLLM {engine}"]
+
+
+@cache
+def decision_code() -> str:
+    """Twelve digits that differ when any code does that takes part in decisions: the version alone says too little of
+    a clone."""
+    root = Path(__file__).parents[1]
+    known = hashlib.sha256()
+    for folder in ("engine_adapter/runtime", "engine_adapter/vllm", "engine_adapter/control", "policy_dsl"):
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".py", ".lamps", ".lark", ".tables"):
+                known.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return known.hexdigest()[:12]

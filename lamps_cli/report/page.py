@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Drawings over time are 20 KB each: of more policies than this only the first ones are drawn at each load.
 MOST_OVER_TIME = 6
+LOAD_AXIS = "load, as a share of saturation"
 _LARGER_IS_BETTER = ("finished", "output_tokens_per_s", "prefix_hit_rate", "tenant_fairness")
 _SWEPT = {
     "end_to_end_s.mean": "Session, end to end: mean",
@@ -61,7 +62,7 @@ class Ran:
 class Report:
     """*loads*: with a heading each; *facts*: what was run, (what, how); *warnings*: what a reader must know first.
 
-    The first policy of *ran* is the one that the others are compared with.
+    *axis*: what loads are, in words. The first policy of *ran* is the one that the others are compared with.
     """
 
     title: str
@@ -70,6 +71,7 @@ class Report:
     facts: Sequence[tuple[str, str]]
     warnings: Sequence[str] = ()
     differences: Sequence[Difference] = ()
+    axis: str = LOAD_AXIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +256,4 @@ def _sweeps(report: Report, style: Mapping[str, Style]) -> Iterator[Plot]:
             }
             for policy in style
         }
-        yield plots.sweep(title, f"s{name.replace('.', '-')}", points, style)
+        yield plots.sweep(title, f"s{name.replace('.', '-')}", points, style, report.axis)

@@ -128,8 +128,10 @@ def requests(title: str, key: str, timeline: Sequence[Sample]) -> Plot:
         return Plot(title, inline(figure, f"{title}: {label}", key))
 
 
-def sweep(title: str, key: str, points: Mapping[str, Mapping[float, Estimate]], style: Mapping[str, Style]) -> Plot:
-    """One metric over load for each policy: means over seeds, with their intervals as bands."""
+def sweep(
+    title: str, key: str, points: Mapping[str, Mapping[float, Estimate]], style: Mapping[str, Style], axis: str
+) -> Plot:
+    """One metric over load for each policy: means over seeds, with their intervals as bands. *axis*: what loads are."""
     with mpl.rc_context(themed_rc()):
         figure, axes = _axes()
         for name, found in points.items():
@@ -144,14 +146,14 @@ def sweep(title: str, key: str, points: Mapping[str, Mapping[float, Estimate]], 
             axes.fill_between(list(known), lows, highs, color=colour, alpha=0.18, linewidth=0)
             for load, e in known.items():
                 interval = "" if math.isnan(e.half) else f" ±{number(e.half)}"
-                says = f"{name} at load {load:g}: {number(e.mean)}{interval} s"
+                says = f"{name} at {load:g}: {number(e.mean)}{interval} s"
                 axes.plot([load], [e.mean], marker="o", markersize=4, color=colour, gid=SAYS + says)
         axes.set_yscale("log")
         plain_ticks(axes)
         loads = sorted({load for found in points.values() for load in found})
         axes.set_xticks(loads, [f"{load:g}" for load in loads])
         axes.xaxis.minorticks_off()
-        axes.set_xlabel("load, as a share of saturation")
+        axes.set_xlabel(axis)
         axes.set_ylabel("seconds")
         label = "; ".join(
             f"{name}: " + ", ".join(f"{number(e.mean)} s at {load:g}" for load, e in sorted(found.items()))

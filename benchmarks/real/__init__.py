@@ -1,0 +1,1 @@
+"""Policies on the real server: docs/results.md."""

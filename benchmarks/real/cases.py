@@ -1,0 +1,99 @@
+"""What docs/results.md is made of: questions, each a trace on a model, at loads, under systems.
+
+Two kinds of engines: the small model with random weights on a processor, short of memory on purpose, so that
+scheduling is what differs; and with `MODEL=...` whatever model and device the reader has, as vLLM sets it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+import policies
+from engine_adapter.workload.load import Load
+from engine_adapter.workload.trace import load_trace
+from lamps_cli.measuring.asked import Asked, Point, System, points_of
+from policy_dsl.compiled import compile_policy
+from policy_dsl.loading import load
+
+SEEDS = (1, 2, 3)
+# 16k tokens of KV: about a quarter of what 200 sessions of augmented-single hold when they all run.
+SHORT_OF_MEMORY = ("--block-size", "32", "--num-gpu-blocks-override", "512", "--max-num-seqs", "64")
+# Host memory for stock's own offload, GiB: all that its sessions ever hold.
+OFFLOAD = ("--kv-offloading-size", "1", "--kv-offloading-backend", "native")
+# By what each is for: the engine as it is, its offload, orders, handlings, both.
+SYSTEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "stock": ("stock", ()),
+    "stock, offload": ("stock", OFFLOAD),
+    "fcfs": ("fcfs", ()),
+    "sjf": ("sjf", ()),
+    "srpt_aged": ("srpt_aged", ()),
+    "infercept": ("infercept", ()),
+    "mars": ("mars", ()),
+    "lamps": ("lamps", ()),
+    "continuum": ("continuum", ()),
+}
+# What is measured first: engine, order alone, handling alone, both.
+FIRST = ("stock", "fcfs", "infercept", "lamps")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One part of the page. *longest*: --max-model-len that the small model is given. *elsewhere*: the load for a model
+    of the reader's own, whose tools take their full time."""
+
+    name: str
+    title: str
+    trace: str
+    longest: int
+    load: Load
+    elsewhere: Load
+    points: tuple[Point, ...]
+
+    def asked(self, systems: tuple[str, ...], model: str | None = None, flags: tuple[str, ...] = ()) -> Asked:
+        """The comparison, on *model* with *flags* of its server, else on the small one."""
+        small = ("--max-model-len", str(self.longest), *SHORT_OF_MEMORY)
+        return Asked(
+            systems=tuple(map(_system, systems)),
+            trace=load_trace(self.trace),
+            load=self.load if model is None else self.elsewhere,
+            points=self.points,
+            seeds=SEEDS,
+            model=model or "random",
+            flags=small if model is None else flags,
+        )
+
+
+def questions() -> tuple[Question, ...]:
+    """All of them, those first that say most."""
+    loads = points_of("load", [0.5, 0.9, 1.1, 1.5])
+    # Tools at 0.3 of their time, so that a run takes a minute.
+    quick = Load(sessions=380, gap_scale=0.3)
+    agentic = Load(sessions=48, gap_scale=0.1, max_gap_s=3.0, length_scale=0.009)
+    several = replace(quick, sessions=200)
+    return (
+        Question("single", "One call a session", "augmented-single", 2304, quick, Load(), loads),
+        Question("multi", "Several calls a session", "augmented-multi", 4096, several, Load(), loads),
+        Question(
+            "agentic",
+            "Coding agents",
+            "agentic-coding",
+            8192,
+            agentic,
+            Load(sessions=150, length_scale=1 / 16, max_gap_s=60.0),
+            points_of("clients", [2, 4, 8, 16, 32]),
+        ),
+    )
+
+
+@cache
+def _system(name: str) -> System:
+    policy, flags = SYSTEMS[name]
+    return System(name, policy, flags=flags, revision="" if policy == "stock" else _revision(policy))
+
+
+def _revision(policy: str) -> str:
+    loaded = load(policies.find(policy))
+    assert loaded.policy is not None, policy
+    return compile_policy(loaded.policy, loaded.source, {}).revision

@@ -1,0 +1,69 @@
+"""How many sessions a second a real server can serve: what loads are shares of.
+
+Measured by a closed loop of ever more clients. Once there are more than the server runs at once, a queue stands all the
+time, and what it completes then is the most that it completes once it is behind: load 1, as in virtual time
+(docs/decisions/019). Fewer clients may see more, while turns find their prefix in the cache; that isn't what a server
+does that has fallen behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from engine_adapter.workload.arriving import Closed
+from engine_adapter.workload.replay import BenchConfig, run_bench
+from engine_adapter.workload.result import BenchResult, SessionResult
+
+# Clients of the first try, then twice as many, until the rate is within CLOSE of that before; at most so many.
+FIRST, MOST, CLOSE = 16, 1024, 1.05
+# Sessions of a try for each client: of three, the middle one runs while all clients are at work.
+FOR_EACH = 3
+SEARCH = [1, FIRST, MOST, CLOSE, FOR_EACH]
+"""What the answer depends on beside load and server; first the version of the code here."""
+_SEED = 2_000_000
+
+
+class NoSaturation(Exception):
+    """There is no such rate. The message is a sentence for the user."""
+
+
+def saturation(config: BenchConfig, tell: Callable[[str], None]) -> float:
+    """Sessions of the load of *config* per second. Raises NoSaturation, ServerError, KeyboardInterrupt."""
+    before, clients = 0.0, FIRST
+    while clients <= MOST:
+        rate = completed_per_s(_tried(config, clients, tell).sessions)
+        tell(f"{clients} clients, {rate:.2f} sessions/s")
+        if rate < before * CLOSE:
+            return rate
+        before, clients = rate, clients * 2
+    raise NoSaturation(f"{MOST} clients don't saturate the server: they complete {before:.3g} sessions/s")
+
+
+def completed_per_s(sessions: tuple[SessionResult, ...]) -> float:
+    """Sessions that ended per second, between the first third's end and the start of the last session: before, clients
+    are still beginning together; after, some have nothing left to do. Raises NoSaturation."""
+    ends = sorted(s.arrival_s + s.end_to_end_s for s in sessions if s.end_to_end_s is not None)
+    if len(ends) < len(sessions):
+        failed = next(session for session in sessions if not session.finished)
+        raise NoSaturation(f"{len(sessions) - len(ends)} sessions failed while saturation was measured: {failed.error}")
+    begins_s, closes_s = ends[len(ends) // FOR_EACH], max(session.arrival_s for session in sessions)
+    if closes_s <= begins_s:
+        raise NoSaturation("the sessions are too uneven to measure saturation by")
+    return sum(begins_s < end <= closes_s for end in ends) / (closes_s - begins_s)
+
+
+def _tried(config: BenchConfig, clients: int, tell: Callable[[str], None]) -> BenchResult:
+    load = replace(
+        config.load, arriving=Closed(clients), sessions=FOR_EACH * clients, seed=_SEED + clients, replacement=True
+    )
+
+    def shown(sessions: tuple[SessionResult, ...], now_s: float) -> None:
+        tell(f"{clients} clients, {sum(s.finished for s in sessions)} of {len(sessions)} sessions, {now_s:.0f} s")
+
+    result = run_bench(replace(config, load=load), shown)
+    if result.ended == "interrupted":
+        raise KeyboardInterrupt
+    if result.ended != "finished":
+        raise NoSaturation("the server stopped answering while saturation was measured")
+    return result
