@@ -57,7 +57,7 @@ def made() -> list[Entry]:
     )
     runtime = Runtime(load_policy("lamps", {}), engine, Predictor(), CostModel())
     entries: list[Entry] = []
-    runtime.watch.journal.sink = entries.append
+    runtime.watch.journal.sinks.append(entries.append)
     for number in range(TURNS):
         now[0] += 0.1
         session = f"session-{number % 50}"

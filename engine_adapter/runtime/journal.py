@@ -62,7 +62,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._number = 0
-        self.sink: Callable[[Entry], None] | None = None  # told of each entry
+        self.sinks: list[Callable[[Entry], None]] = []  # told of each entry
         self.uses: dict[tuple[str, int], Use] = {}
 
     def note(self, at: float, kind: str, what: str, **more: Any) -> None:
@@ -70,8 +70,8 @@ class Journal:
         self._number += 1
         entry = Entry(self._number, at, kind, what, **more)
         self._entries.append(entry)
-        if self.sink is not None:
-            self.sink(entry)
+        for sink in self.sinks:
+            sink(entry)
 
     def since(self, number: int, most: int = KEPT) -> list[Entry]:
         """The entries after *number*, oldest first, at most the last *most*."""

@@ -36,11 +36,14 @@ class Watch:
             policy = in_force()
             log.put(entry, policy.name, policy.revision)
 
-        self._log, self._write, self.journal.sink = log, write, write
+        self._log, self._write = log, write
+        self.journal.sinks.append(write)
 
     def close(self) -> None:
         """Nothing is logged any more."""
-        self.journal.sink = self._write = None
+        if self._write is not None:
+            self.journal.sinks.remove(self._write)
+            self._write = None
         if self._log is not None:
             self._log.close()
 

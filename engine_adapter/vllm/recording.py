@@ -23,7 +23,7 @@ from engine_adapter.control import step_record as record
 from engine_adapter.control.frames import Arm, Decision
 from engine_adapter.control.step_file import RecordWriter
 from engine_adapter.control.step_record import Call, Did, Event
-from engine_adapter.runtime.journal import Journal
+from engine_adapter.runtime.journal import Entry
 from engine_adapter.vllm import internals
 from engine_adapter.vllm.record_lines import AWAITS_GRAMMAR, added, header, strange
 
@@ -57,23 +57,6 @@ class ClockLog:
         return said
 
 
-class HeardJournal(Journal):
-    """A journal of decisions that is listened to."""
-
-    def __init__(self, hear: Callable[[Decision], None]) -> None:
-        super().__init__()
-        self._hear = hear
-
-    def note(self, at: float, kind: str, what: str, **more: Any) -> None:
-        super().note(at, kind, what, **more)
-        entry = self.since(0, 1)[-1]
-        arms = tuple(Arm(text, cost if math.isfinite(cost) else None, *rest) for text, cost, *rest in entry.arms)
-        values: dict[str, float | bool | str | None] = {name: _written(value) for name, value in entry.values.items()}
-        self._hear(
-            Decision(entry.number, at, kind, what, entry.request, entry.session, entry.line, entry.note, arms, values)
-        )
-
-
 class Observed(_Base):
     """Stands before a lamps scheduler and gives an event for every call to *sink*. *clock*: the one it reads."""
 
@@ -88,7 +71,7 @@ class Observed(_Base):
         self._outputs: deque[tuple[SchedulerOutput, int]] = deque(maxlen=_UNDER_WAY)
         self._grammars: dict[str, Request] = {}
         self._counted: dict[str, int] = {}
-        self.lamps.watch.journal = HeardJournal(self._heard)
+        self.lamps.watch.journal.sinks.append(self._heard)
         self._rank = self.lamps.first
         self.lamps.first = self._noted_first  # type: ignore[method-assign]
         self._tell = self.sink()
@@ -169,8 +152,15 @@ class Observed(_Base):
             event.did.free_blocks = internals.free_blocks(self)
             self._tell(event)
 
-    def _heard(self, decision: Decision) -> None:
-        self._did.decisions.append(decision)
+    def _heard(self, entry: Entry) -> None:
+        arms = tuple(Arm(text, cost if math.isfinite(cost) else None, *rest) for text, cost, *rest in entry.arms)
+        values: dict[str, float | bool | str | None] = {name: _written(value) for name, value in entry.values.items()}
+        self._did.decisions.append(
+            Decision(
+                entry.number, entry.at, entry.kind, entry.what, entry.request, entry.session, entry.line, entry.note,
+                arms, values,
+            )
+        )  # fmt: skip
 
     def _noted_first(self, count: int) -> list[str]:
         found = self._rank(count)
@@ -178,8 +168,8 @@ class Observed(_Base):
         return found
 
     def _counters(self) -> dict[str, int]:
-        """What the runtime has counted since the last call."""
-        now = dict(self.lamps.counters)
+        """What the runtime has counted since the last call; without what the decision log does in its own time."""
+        now = {name: count for name, count in self.lamps.counters.items() if not name.startswith("log.")}
         before, self._counted = self._counted, now
         return {name: count - before.get(name, 0) for name, count in now.items() if count != before.get(name, 0)}
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from engine_adapter.control import step_record as record
+from engine_adapter.control.decision_log import Reading
 from engine_adapter.control.frames import Decision
 from engine_adapter.control.step_file import Record, RecordError, RecordWriter
 from engine_adapter.control.step_record import Event
@@ -279,3 +280,15 @@ def test_a_difference_shows_both_sides() -> None:
     assert (difference.call, difference.step, difference.kind) == (5, 3, "schedule")
     assert (difference.recorded, difference.replayed) == ({"kind": "admit", "what": "admitted", "request": "a"}, None)
     assert compared(5, 3, then, then) is None
+
+
+def test_a_decision_log_is_written_beside_a_record(tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    path = made(tmp_path / "steps.jsonl", decisions=str(log))
+    with Record(path) as reading:
+        recorded = [(one.kind, one.what, one.request, one.session) for event in reading for one in event.did.decisions]
+    logged = [(one.kind, one.what, one.request, one.session) for one in Reading(log)]
+    assert [one for one in logged if one[0] != "turn"] == recorded
+    assert min(sum(one[0] == kind for one in logged) for kind in ("admit", "call", "turn")) > 10
+    found = replay(path)  # which writes no log
+    assert (found.difference, found.ended) == (None, "closed")
