@@ -16,6 +16,7 @@ from policy_dsl.codegen.places import Places
 from policy_dsl.codegen.scalar import decision_roots
 from policy_dsl.codegen.texts import TextTable
 from policy_dsl.diagnostics.model import Source
+from policy_dsl.flat import alone
 from policy_dsl.scalar_rules import ScalarRules
 from policy_dsl.settle import Rules, settle
 from policy_dsl.verdict import Verdict
@@ -100,8 +101,9 @@ class CompiledPolicy:
 
     @property
     def text(self) -> str:
-        """The policy as one file that means the same: what it takes over written out, without tests and comments."""
-        return f"lamps 1\n{self._policy.flat or self._source.text}\n"
+        """The policy as one file that means the same: what it takes over written out, without tests, and of comments
+        only what they allow."""
+        return alone(self._policy.flat or self._source.text, self._source)
 
     @property
     def source(self) -> Source:

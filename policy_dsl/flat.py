@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from policy_dsl import nodes
-from policy_dsl.diagnostics.model import Span
+from policy_dsl.diagnostics.model import Source, Span
 from policy_dsl.scope import Definition
 from policy_dsl.trails import names_in
 
@@ -66,6 +66,22 @@ class _Flattener:
             if isinstance(syntax, nodes.LetStatement):
                 local = {a.name for a in syntax.args}
                 waiting.extend((n, False) for n in reversed(list(names_in(syntax.value))) if n not in local)
+
+
+def alone(flat: str, source: Source) -> str:
+    """A file that means the same as *source*, of which *flat* is what it takes over written out.
+
+    Its own suppressions stand behind the last rule, where they speak of the whole file: what a policy allows itself (to
+    let requests wait for ever) it goes on allowing where it is sent. Those of files it is built on aren't inherited.
+    """
+    from policy_dsl.lint.suppress import suppressions
+
+    lines = [f"lamps 1\n{flat}"]
+    for found in suppressions(source, ()):
+        comment = f"# lamps: allow {', '.join(found.rules)} -- {found.reason}"
+        if found.verb == "allow" and found.rules and found.reason and comment not in flat:
+            lines.append(comment)
+    return "\n".join(lines) + "\n"
 
 
 def text_of(span: Span) -> str:

@@ -12,7 +12,7 @@ from policy_dsl.check import check
 from policy_dsl.composition import File, compose
 from policy_dsl.diagnostics import codes
 from policy_dsl.diagnostics.model import Diagnostic, Source
-from policy_dsl.flat import FlatStatement
+from policy_dsl.flat import FlatStatement, alone
 from policy_dsl.parser import MOST_ERRORS, parse
 from policy_dsl.reading import LARGEST, decode
 from policy_dsl.scope import Definition
@@ -57,7 +57,7 @@ def sendable(path: str | Path) -> str:
     loaded = load(path)
     if loaded.policy is None:
         raise ValueError(f"{path} has errors")
-    return f"lamps 1\n{loaded.policy.flat}\n" if loaded.sources else loaded.source.text
+    return alone(loaded.policy.flat, loaded.source) if loaded.sources else loaded.source.text
 
 
 def _load(data: bytes, path: str) -> Loaded:

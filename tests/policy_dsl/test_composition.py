@@ -10,6 +10,7 @@ from policy_dsl import ir, loading
 from policy_dsl.compiled import compile_policy
 from policy_dsl.diagnostics import codes
 from policy_dsl.interpret import evaluate
+from policy_dsl.lint.run import lint
 from policy_dsl.loading import Loaded, load, load_text
 from policy_dsl.testing import run_tests
 
@@ -267,3 +268,32 @@ def test_the_prelude_is_no_part_of_it() -> None:
     loaded = load_text('lamps 1\npolicy p "t"\nrank decode_area(3tok, 4tok)\n')
     assert [s.text for s in loaded.flat] == ['policy p "t"', "rank decode_area(3tok, 4tok)"]
     assert loading._prelude()
+
+
+WAIVER = "# lamps: allow unbounded-wait -- on purpose"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"{WAIVER}\nrank highest request.arrival", True),
+        (f"rank highest request.arrival  {WAIVER}", True),
+        ("rank highest request.arrival  # lamps: allow unbounded-wait", False),
+        ("rank highest request.arrival", False),
+    ],
+    ids=["above", "behind", "without reason", "none"],
+)
+def test_what_a_file_allows_itself_goes_with_its_text(child, tmp_path: Path, text: str, kept: bool) -> None:
+    loaded = child(f'extends base\ndrop promote "x"\n{text}')
+    compiled = compile_policy(policy(loaded), loaded.source)
+    for sent in (loading.sendable(tmp_path / "child.lamps"), compiled.text):
+        again = load_text(sent)
+        assert lint(again).overtaking.startswith("waived: on purpose") == kept
+        assert compile_policy(policy(again), again.source).revision == compiled.revision
+        assert compile_policy(policy(again), again.source).text == sent, "once and no more"
+
+
+def test_what_a_parent_allows_itself_is_not_inherited(child, tmp_path: Path) -> None:
+    (tmp_path / "base.lamps").write_text(BASE.replace("rank", f"{WAIVER}\nrank"))
+    child("extends base")
+    assert "allow" not in loading.sendable(tmp_path / "child.lamps")

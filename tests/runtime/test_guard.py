@@ -14,6 +14,7 @@ from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.guard import ASKINGS, MOST_FAILURES, SLACK, Guard, impossible
 from engine_adapter.runtime.in_force import EJECTED, OFF, ON
 from engine_adapter.runtime.reload import Reloading
+from policy_dsl.loading import sendable
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Verdict
 from tests.runtime.test_core import World, arrive, finish, runtime_of, world
@@ -156,6 +157,26 @@ def test_a_policy_that_lets_requests_starve_is_ejected(
     assert runtime.in_force.state == state
     assert order[0] == "early0"  # promoted, whatever becomes of the policy
     assert ("`starvation bound` failed 16 times" in runtime.in_force.reason) == (state == EJECTED)
+
+
+def test_a_waiver_holds_where_the_policy_was_sent_written_out(
+    world: World, runtime_of: MakeRuntime, tmp_path: Path
+) -> None:
+    (tmp_path / "base.lamps").write_text(f'lamps 1\npolicy base "b"\n{LAST_FIRST}\n')
+    mine = tmp_path / "mine.lamps"
+    mine.write_text('lamps 1\npolicy mine "m"\nextends base\n# lamps: allow unbounded-wait -- on purpose\n')
+    runtime = runtime_of("rank request.arrival")
+    reloading = Reloading(runtime)
+    revision = reloading.answer("prepare", {"text": sendable(mine), "path": str(mine)})["policy"]["revision"]
+    reloading.answer("commit", {"revision": revision})
+    for n in range(MOST):
+        arrive(runtime, f"early{n}")
+    arrive(runtime, "late")
+    finish(runtime, "late")
+    world.now += 601.0
+    steps(runtime, world, 2)
+    assert runtime.counters["promoted.watchdog"] == MOST
+    assert (runtime.in_force.state, runtime.in_force.reason) == (ON, "")
 
 
 def test_time_is_not_measured_in_virtual_time() -> None:
