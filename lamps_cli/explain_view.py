@@ -188,7 +188,8 @@ def _class(chosen: Chosen | None) -> Iterator[str]:
 
 def _foreseen(foreseen: Foreseen, depth: int) -> Iterator[str]:
     likely = "" if foreseen.likely else ", so none is foreseen; if it came"
-    yield from _answer(f"call with a chance of {foreseen.chance:.0%}{likely}", foreseen.answer, depth)
+    then = ", as decided at arrival" if foreseen.of_then else ""
+    yield from _answer(f"call with a chance of {foreseen.chance:.0%}{likely}{then}", foreseen.answer, depth)
 
 
 def _answer(what: str, answer: Answer, depth: int) -> Iterator[str]:

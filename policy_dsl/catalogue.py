@@ -115,6 +115,7 @@ _ALL = (
     Signal("call.last", BOOL, "whether the client said that the session ends with this turn", _R, default=False, test=False),
     Signal("call.count", _N, "parallel calls in this turn", _R, default=1.0, test=1.0),
     Signal("call.handling", HANDLING, "what is in force for a paused session; read as `handling`", _T, default=float(Handling.NONE), test=float(Handling.NONE), hidden=True),
+    Signal("call.decided", HANDLING, "what `on call at arrival` decided about a request that waits or runs; read as `handling`", _R, default=float(Handling.NONE), test=float(Handling.NONE), hidden=True),
     # --- predict: what is to be generated ---
     Signal("predict.output", _TOK, "tokens still to generate in this turn", _R, distribution=True),
     Signal("predict.output_after", _TOK, "tokens to generate after the call", _R, distribution=True),

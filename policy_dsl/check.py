@@ -150,9 +150,15 @@ class _Checker:
                 decision = None
                 decision = decisions.decision(self.el, s.decision, self._env(s))
             if decision is not None:
-                self.el.handling = decisions.foreseen(self.el, decision, self.whole if s is None else s.span)
+                self.el.handling = self._handling(decision, s)
         self.el.deciding = None
         return decision
+
+    def _handling(self, decision: ir.Decision, s: nodes.OnCallStatement | None) -> ir.Node:
+        """What `handling` is to those that wait and run: what *decision* would answer now, or answered at arrival."""
+        if s is not None and s.at_arrival:
+            return decisions.decided(self.el, s.span)
+        return decisions.foreseen(self.el, decision, self.whole if s is None else s.span)
 
     def _define(self) -> None:
         """Reads what is defined, used or not."""

@@ -116,9 +116,18 @@ def _match(el: Elaborator, d: nodes.DecideMatch, env: Env) -> ir.Decision | None
 
 def foreseen(el: Elaborator, d: ir.Decision, span: Span) -> ir.Node:
     """What `on call` would answer now, `none` where the turn will rather not end in a call."""
+    return _if_likely(el, _answer(el, d), span)
+
+
+def decided(el: Elaborator, span: Span) -> ir.Node:
+    """What `on call at arrival` has answered, `none` where the turn will rather not end in a call."""
+    return _if_likely(el, el.make(ir.Read, HANDLING, span, "call.decided"), span)
+
+
+def _if_likely(el: Elaborator, answer: ir.Node, span: Span) -> ir.Node:
     half = el.make(ir.Const, quantity(), span, CALL_IS_LIKELY)
     unlikely = el.make(ir.Binary, BOOL, span, "<", el.read("call.chance", span), half)
-    return el.make(ir.If, HANDLING, span, unlikely, _code(el, Handling.NONE, span), _answer(el, d))
+    return el.make(ir.If, HANDLING, span, unlikely, _code(el, Handling.NONE, span), answer)
 
 
 def _code(el: Elaborator, handling: Handling, span: Span) -> ir.Node:

@@ -12,25 +12,27 @@ from typing import TypeVar
 
 from policy_dsl import inversion, nodes
 from policy_dsl.answers import Answer, Answering
-from policy_dsl.catalogue import signal_of
 from policy_dsl.contributions import Contributions, Part, failing, written
 from policy_dsl.decisions import CALL_IS_LIKELY
 from policy_dsl.inversion import Change, Point
 from policy_dsl.loading import Loaded
 from policy_dsl.places import Ordering, Values, Victims, Waiting, Yielding, decisive
 from policy_dsl.reopened import reopened
-from policy_dsl.situation import Session, Situation
+from policy_dsl.situation import Situation, of_then
 
 S = TypeVar("S", bound=nodes.Statement)
 
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What `on call` would answer now. *likely*: a call is foreseen at all, with this *chance*."""
+    """What `on call` would answer now, or (*of_then*) has at the turn's arrival. *likely*: a call is foreseen at all,
+    with this *chance*.
+    """
 
     answer: Answer
     chance: float
     likely: bool
+    of_then: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ class _Explainer:
             None if promote is None else self._condition(promote.when, row, self._tree(row).of(promote.when).value),
             None if admit is None else self._condition(admit.when, row, s.policy.scalar.admit(row, s.engine)),  # type: ignore[arg-type]
             self._chosen(row),
-            self._foreseen(row),
+            self._foreseen(name, row),
             s.held_by.get(name, ""),
         )
 
@@ -201,15 +203,15 @@ class _Explainer:
         standing = None if victim is None else self._standing("victim", self._running, victim.keys, name, order)
         promoted = bool(row["request.promoted"])
         return ExplainedRunning(
-            name, s.session_of.get(name, ""), promoted, standing, self._chosen(row), self._foreseen(row)
+            name, s.session_of.get(name, ""), promoted, standing, self._chosen(row), self._foreseen(name, row)
         )
 
     def _of_paused(self, name: str, order: list[str]) -> ExplainedPaused:
         s = self._situation
         session = s.paused[name]
         row, scalar = session.row, s.policy.scalar
-        then = self._then(session)
-        tree = self._tree(row) if then is None else Contributions(self._el, *then, s.policy.params)
+        then = of_then(s.policy, row, s.engine, session.decided)
+        tree = self._tree(*(then or (row,)))
         decided = scalar.on_call(tree.row, tree.engine)  # type: ignore[arg-type]
         asked, yields = self._statement(nodes.PausedStatement), self._statement(nodes.YieldStatement)
         now = None
@@ -228,18 +230,12 @@ class _Explainer:
             session.lost,
         )
 
-    def _then(self, session: Session) -> tuple[Values, Values] | None:
-        """Row and engine as they were at the call; None where not all is known that this policy's `on call` reads."""
-        policy, kept = self._situation.policy, session.decided
-        if kept is None or not kept.keys() >= policy.call_keys | policy.call_engine_keys:
-            return None
-        shared = {key: value for key, value in kept.items() if not signal_of(key).per_row}
-        return {**session.row, **kept}, {**self._situation.engine, **shared}
-
     # --- parts of it
 
-    def _tree(self, row: Values) -> Contributions:
-        return Contributions(self._el, row, self._situation.engine, self._situation.policy.params)
+    def _tree(self, row: Values, engine: Values | None = None) -> Contributions:
+        """Of *engine*, where it isn't that of now."""
+        s = self._situation
+        return Contributions(self._el, row, s.engine if engine is None else engine, s.policy.params)
 
     def _statement(self, kind: type[S]) -> S | None:
         return next((s for s in self._loaded.composed if isinstance(s, kind)), None)
@@ -287,10 +283,13 @@ class _Explainer:
             return None
         return Chosen(name, None if found.when is None else self._tree(row).of(found.when))
 
-    def _foreseen(self, row: Values) -> Foreseen:
-        verdict = self._situation.policy.scalar.on_call(row, self._situation.engine)  # type: ignore[arg-type]
-        chance = float(row["call.chance"])
-        return Foreseen(self._answering.called(verdict, self._tree(row)), chance, chance >= CALL_IS_LIKELY)
+    def _foreseen(self, name: str, row: Values) -> Foreseen:
+        s, chance = self._situation, float(row["call.chance"])
+        then = of_then(s.policy, row, s.engine, s.decided.get(name)) if s.policy.on_call_at_arrival else None
+        tree = self._tree(*(then or (row,)))
+        verdict = s.policy.scalar.on_call(tree.row, tree.engine)  # type: ignore[arg-type]
+        answer = self._answering.called(verdict, tree)
+        return Foreseen(answer, chance, chance >= CALL_IS_LIKELY, then is not None)
 
     def _limits(self) -> tuple[Bound, ...]:
         s, found = self._situation, []

@@ -225,8 +225,9 @@ class ParamInfo:
 class Policy:
     """A checked policy. Statements that are absent are None or empty; the default for `on call` is discard.
 
-    Rules about waiting and running rows read `handling` as foreseen. `paused`, `yields` and the `by` of limits
-    are asked about paused sessions: there it is what is in force (the hidden signal `call.handling`).
+    Rules about waiting and running rows read `handling` as foreseen, or as decided at arrival (the hidden signal
+    `call.decided`). `paused`, `yields` and the `by` of limits are asked about paused sessions: there it is what is in
+    force (the hidden signal `call.handling`).
     *flat* is the text that the policy is made of, inherited statements included, tests not. *stated*: where each rule
     stands, by its words ("while paused", "limit pinned", "class batch"): inherited ones are in other files.
     """
@@ -238,7 +239,7 @@ class Policy:
     on_call: Decision
     promote: Promote | None
     limits: tuple[Limit, ...]
-    handling: Node  # what on_call would answer now, NONE where call.chance < 0.5; rank reads it through here
+    handling: Node  # what on_call would answer now, or has at arrival, NONE where call.chance < 0.5; rank reads it here
     at_arrival: bool = False  # on_call is asked once, when the turn arrives
     paused: Paused | None = None
     yields: tuple[Key, ...] = ()

@@ -6,6 +6,7 @@ between two steps sees what the last step decided, so that looking changes nothi
 
 - `promote`, about a request, at the start and at each step from its arrival on, until it holds; then it stays
   promoted.
+- `on call at arrival`, about a request, when it arrives: from then on `handling` is what it answered.
 - `while paused every D`, about a session, at the first step at least D after the last asking, which at first is
   `on call` when the call began. A discarded session has nothing left to decide about.
 
@@ -38,7 +39,8 @@ class TooManyAskings(Exception):
 @dataclass(slots=True)
 class _Row:
     """All times in seconds of the test. *waits_from_s*: when its wait begins. *due_s*: from when on a rule is to be
-    asked. *verdict*: what was answered last about a session, at *asked_s*; None for a request.
+    asked. *verdict*: what was answered last about a session, at *asked_s*; None for a request. *arrived*: the values of
+    a request and of the engine as it arrived, where `on call` is asked then.
     """
 
     given: Mapping[str, Given]
@@ -48,6 +50,7 @@ class _Row:
     due_s: float
     verdict: Verdict | None = None
     asked_s: float = 0.0
+    arrived: tuple[Mapping[str, Value], Mapping[str, Value]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class World:
 
     def _ask_now(self) -> None:
         for row in self._rows.values():
+            if row.waits_from_s <= self.at_s + _NEARLY:
+                self._arrive(row, self.at_s)
             if self._step_from(row.due_s) <= self.at_s + _NEARLY:
                 self._ask(row, self.at_s)
         self.rows = {name: self._values(row, self.at_s) for name, row in self._rows.items()}
@@ -117,6 +122,11 @@ class World:
         """When a request begins to wait, in seconds of the test; 0 for one that waits at its start."""
         return self._rows[name].waits_from_s
 
+    def on_call(self, name: str) -> Verdict:
+        """What `on call` answers about a request: from the values of now, or where it is asked at arrival, of then."""
+        asked = self._rows[name].arrived or (self.rows[name], self.engine)
+        return self.policy.scalar.on_call(*asked)  # type: ignore[arg-type]
+
     def in_force(self, name: str) -> InForce:
         """What is in force for a session."""
         row = self._rows[name]
@@ -127,6 +137,8 @@ class World:
 
     def _ask_until(self, row: _Row, at_s: float) -> None:
         """Asks about *row* at every step before *at_s* at which it is due."""
+        if row.waits_from_s < at_s - _NEARLY:
+            self._arrive(row, row.waits_from_s)
         for _ in range(MOST_ASKINGS):
             due_s = self._step_from(row.due_s)
             if due_s >= at_s - _NEARLY:
@@ -134,9 +146,18 @@ class World:
             self._ask(row, due_s)
         raise TooManyAskings
 
+    def _arrive(self, row: _Row, at_s: float) -> None:
+        """A request that is here from *at_s* on: what `on call at arrival` is asked with is kept."""
+        if self.policy.on_call_at_arrival and row.verdict is None and row.arrived is None:
+            engine = self._engine_at(at_s)
+            row.arrived = self._values(row, at_s, engine), engine
+
+    def _engine_at(self, at_s: float) -> dict[str, Value]:
+        return {**self.engine, "engine.now": self._start_s + at_s}
+
     def _ask(self, row: _Row, at_s: float) -> None:
         """The rule that is due about *row*."""
-        engine = {**self.engine, "engine.now": self._start_s + at_s}
+        engine = self._engine_at(at_s)
         values = self._values(row, at_s, engine)
         if row.verdict is None:
             row.promoted = self.policy.scalar.promote(values, engine)  # type: ignore[arg-type]
@@ -175,9 +196,12 @@ class World:
     # --- values
 
     def _values(self, row: _Row, at_s: float, engine: Mapping[str, Value] | None = None) -> dict[str, Value]:
-        values = values_of(self._later(row, at_s), self.engine if engine is None else engine) | row.declared
+        engine = self.engine if engine is None else engine
+        values = values_of(self._later(row, at_s), engine) | row.declared
         if row.verdict is not None:
-            values["call.handling"] = float(self._handling(row, at_s))
+            values["call.handling"] = values["call.decided"] = float(self._handling(row, at_s))
+        elif self.policy.on_call_at_arrival:
+            values["call.decided"] = self.policy.scalar.decided(*(row.arrived or (values, engine)))  # type: ignore[arg-type]
         return values
 
     def _handling(self, row: _Row, at_s: float) -> Handling:

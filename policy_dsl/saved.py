@@ -56,22 +56,28 @@ def of_document(loaded: Loaded, document: object) -> Situation:
     engine = [reader.field(n, v, False) for n, v in _mapping(parts.get("engine"), "`engine`").items()]
     maker = Maker(loaded, reader.params(parts.get("params")), engine)
     everybody = {**requests, **running}
+    decided = {name: kept for name, row in everybody.items() if (kept := _decided(row)) is not None}
     return Situation(
         maker.policy,
         maker.engine,
-        {name: maker.row(row.fields, row.known) for name, row in requests.items()},
+        {name: maker.request(row.fields, row.known, decided.get(name)) for name, row in requests.items()},
         {n: _held_by(r.words["held_by"]) for n, r in (*everybody.items(), *paused.items()) if "held_by" in r.words},
-        {name: maker.row(row.fields, row.known) for name, row in running.items()},
+        {name: maker.request(row.fields, row.known, decided.get(name)) for name, row in running.items()},
         {name: _session(maker, row) for name, row in paused.items()},
         {name: str(row.words["session"]) for name, row in everybody.items() if "session" in row.words},
         {part: int(n) for part, n in _mapping(parts.get("left_out"), "`left_out`").items()},
+        decided,
     )
 
 
 def _session(maker: Maker, row: _Row) -> Session:
+    return Session(maker.paused(row.fields, row.known), _decided(row), str(row.words.get("lost", "")))
+
+
+def _decided(row: _Row) -> dict[str, Value] | None:
+    """What `on call` read when it was asked about the row, where that was kept."""
     decided = row.words.get("decided")
-    kept = None if decided is None else {k: _plain(k, v) for k, v in _mapping(decided, "`decided`").items()}
-    return Session(maker.paused(row.fields, row.known), kept, str(row.words.get("lost", "")))
+    return None if decided is None else {k: _plain(k, v) for k, v in _mapping(decided, "`decided`").items()}
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -63,7 +63,8 @@ class ScalarRules:
         """The keys of the order of waiting requests."""
         self.promote_by: Callable[[Row, Engine], Keys] = functions["promote_by"]
         """The keys of the order among promoted rows; empty: by arrival."""
-        self.on_call: Callable[[Row, Engine], Verdict] = functions["on_call"]
+        self._decides: Callable[[Row, Engine], Verdict] = functions["on_call"]
+        self.on_call: Callable[[Row, Engine], Verdict] = self._decides
         """What happens to the KV cache when the turn has ended in a call."""
         self.yield_keys: Callable[[Row, Engine], Keys] = functions["yields"]
         """The keys by which paused sessions give their memory back; empty: the policy doesn't say."""
@@ -82,6 +83,10 @@ class ScalarRules:
     def handling(self, row: Row, engine: Engine) -> Handling:
         """What `on call` would answer now, with predictions; NONE where no call is likely."""
         return Handling(int(self._handling(row, engine)[0]))
+
+    def decided(self, row: Row, engine: Engine) -> float:
+        """The code of the handling that `on call` begins with: under `at arrival` it is `call.decided` from then on."""
+        return float(self._decides(row, engine).holds[0][0])
 
     def paused(self, row: Row, engine: Engine) -> Verdict:
         """What becomes of a session whose call still runs. ValueError when the policy has no `while paused`.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from policy_dsl import nodes
+from policy_dsl.catalogue import signal_of
 from policy_dsl.compiled import CompiledPolicy, ParamError, compile_policy
 from policy_dsl.loading import Loaded
 from policy_dsl.names import did_you_mean
@@ -43,7 +44,8 @@ class Situation:
     """All signals of the engine and of each row, in the order they were given: *rows* wait.
 
     *held_by*: of some rows, what for. *session_of*: the sessions of requests, where they are known. *left_out*: how
-    many rows of a kind the state doesn't show.
+    many rows of a kind the state doesn't show. *decided*: of some requests, what `on call at arrival` read when it was
+    asked.
     """
 
     policy: CompiledPolicy
@@ -54,6 +56,7 @@ class Situation:
     paused: Mapping[str, Session] = field(default_factory=dict)
     session_of: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    decided: Mapping[str, Values] = field(default_factory=dict)
 
 
 def of_test(loaded: Loaded, name: str) -> Situation:
@@ -82,7 +85,7 @@ def of_test(loaded: Loaded, name: str) -> Situation:
     paused = {s.name for s in steps if s.paused}
     if not given:
         raise StateError("this test gives no request")
-    rows = {name: maker.row(fields) for name, fields in given.items() if name not in paused}
+    rows = {name: maker.request(fields) for name, fields in given.items() if name not in paused}
     return Situation(
         maker.policy,
         maker.engine,
@@ -91,6 +94,14 @@ def of_test(loaded: Loaded, name: str) -> Situation:
         {name: row for name, row in rows.items() if name in victims},
         {name: Session(maker.paused(fields)) for name, fields in given.items() if name in paused},
     )
+
+
+def of_then(policy: CompiledPolicy, row: Values, engine: Values, kept: Values | None) -> tuple[Values, Values] | None:
+    """*row* and *engine* as they were when `on call` was asked and read *kept*; None where that isn't all it reads."""
+    if kept is None or not kept.keys() >= policy.call_keys | policy.call_engine_keys:
+        return None
+    shared = {key: value for key, value in kept.items() if not signal_of(key).per_row}
+    return {**row, **kept}, {**engine, **shared}
 
 
 class Maker:
@@ -109,9 +120,20 @@ class Maker:
         row = row_values(fields, self.engine) | dict(known or {})
         return row | declared_values(fields, row, self.policy)
 
+    def request(
+        self, fields: Sequence[nodes.Field], known: Values | None = None, decided: Values | None = None
+    ) -> dict[str, Value]:
+        """The row of a request that waits or runs. What was decided at its arrival follows from *decided*, the values
+        that were read then, or where they aren't all known from those of now."""
+        row = self.row(fields, known)
+        if self.policy.on_call_at_arrival:
+            asked = of_then(self.policy, row, self.engine, decided) or (row, self.engine)
+            row["call.decided"] = self.policy.scalar.decided(*asked)  # type: ignore[arg-type]
+        return row
+
     def paused(self, fields: Sequence[nodes.Field], known: Values | None = None) -> dict[str, Value]:
         """The row of a paused session; where *known* has no `call.handling`, what `on call` answers is in force."""
         row = self.row(fields, known)
         if known is None or "call.handling" not in known:
-            row["call.handling"] = float(self.policy.scalar.on_call(row, self.engine).holds[0][0])  # type: ignore[arg-type]
-        return row
+            row["call.handling"] = self.policy.scalar.decided(row, self.engine)  # type: ignore[arg-type]
+        return row | {"call.decided": row["call.handling"]}

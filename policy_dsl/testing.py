@@ -120,7 +120,7 @@ def _check(step: nodes.CheckedStep, world: World) -> Failure | None:
         case nodes.ExpectPaused(name=name, holds=holds, span=span):
             return _check_paused(name, holds, span, world)
         case nodes.ExpectCall(name=name, holds=holds, span=span):
-            verdict = world.policy.scalar.on_call(world.rows[name], world.engine)  # type: ignore[arg-type]
+            verdict = world.on_call(name)
             return None if _alike(holds, verdict.holds) else _wrong(f"{name} on call", holds, verdict, span)
         case nodes.ExpectTrue():
             return _check_true(step, world)

@@ -30,6 +30,7 @@ from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.present import Present, Signals
 from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
+from engine_adapter.runtime.rows import reads
 from engine_adapter.runtime.service import Service
 from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.runtime.shadow import Shadow
@@ -106,6 +107,9 @@ class Runtime:
             self._classes.adopt(present, now)
             raise
         self.deciding.adopt(policy, self.turns.values())
+        if reads(policy, "call.decided"):  # which was the policy's before, or nothing
+            for turn in waiting:
+                self.waiting.reread(turn)
         self.calls.adopt(now)
         if self.waiting.reads_cached and not had_cached:
             self.waiting.look_up()

@@ -10,7 +10,8 @@ import logging
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -135,9 +136,8 @@ class Deciding:
         return verdict, {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
 
     def foreseen(self, turn: Turn) -> Handling:
-        """What `on call` would answer now of a turn that waits or runs; NONE where no call is likely or it fails."""
-        if turn.foreseen is not None:
-            return turn.foreseen.holds[0][0] if turn.forecast.chance >= 0.5 else Handling.NONE
+        """What `on call` would answer now of a turn that waits or runs, or has at its arrival; NONE where no call is
+        likely or it fails."""
         try:
             row = self._read_row(turn, self._engine.clock(), self._step())
             return self.policy.scalar.handling(row, self._engine_now())
@@ -251,6 +251,23 @@ class Deciding:
         if wrong or (nan and undecided(verdict)):
             self.guard.failed(rule, wrong or "gave no number")
         return not wrong
+
+
+@contextmanager
+def as_decided_by(deciding: Deciding, turns: Iterable[Turn]) -> Iterator[None]:
+    """For the block: what a policy that decides at arrival and ranks by it would decide of *turns* if they came now.
+
+    Raises what its rule does.
+    """
+    asked = list(turns) if "call.decided" in deciding.policy.rank_keys else []
+    before = [(turn, turn.foreseen) for turn in asked]
+    try:
+        for turn in asked:
+            turn.foreseen = deciding.answer_now(turn)
+        yield
+    finally:
+        for turn, foreseen in before:
+            turn.foreseen = foreseen
 
 
 def comparable(keys: tuple[float, ...]) -> tuple[tuple[bool, float], ...]:

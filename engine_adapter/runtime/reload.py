@@ -19,7 +19,7 @@ from engine_adapter.runtime import shadow as shadows
 from engine_adapter.runtime.classes import as_classed_by
 from engine_adapter.runtime.compiling import Compiling
 from engine_adapter.runtime.core import Runtime
-from engine_adapter.runtime.deciding import Deciding
+from engine_adapter.runtime.deciding import Deciding, as_decided_by
 from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.in_force import OFF, TRIAL_S
 from engine_adapter.runtime.rows import tabled
@@ -171,12 +171,12 @@ def tried(runtime: Runtime, policy: CompiledPolicy) -> Trial:
     before = [runtime.deciding.asked_now(turn) for turn in judged]
     now, engine = runtime.engine.clock(), runtime.engine_now()
     try:
-        with as_classed_by(policy, present, now):
+        new = asking(runtime, policy)
+        with as_classed_by(policy, present, now), as_decided_by(new, waiting):
             table = tabled(policy, waiting, now, runtime.step)
             began = perf_counter()
             order = table.first(len(waiting), engine, now, runtime.step)
             rank_s = perf_counter() - began
-            new = asking(runtime, policy)
             after = [new.answer_now(turn) for turn in judged]
     except Exception as problem:
         raise Refused(f"tried on what waits now, a rule raised {type(problem).__name__}: {problem}") from problem

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine_adapter.runtime.classes import as_classed_by
-from engine_adapter.runtime.deciding import Deciding, Possible
+from engine_adapter.runtime.deciding import Deciding, Possible, as_decided_by
 from engine_adapter.runtime.guard import Guard
 from engine_adapter.runtime.rows import tabled
 from engine_adapter.runtime.turn import Turn
@@ -110,7 +110,7 @@ class Shadow:
         self._guard.asked("rank")
         try:
             turns = [runtime.turns[name] for name in sample]
-            with as_classed_by(self.policy, turns, now):
+            with as_classed_by(self.policy, turns, now), as_decided_by(self._deciding, turns):
                 table = tabled(self.policy, turns, now, runtime.step)
                 mine = table.first(FIRST, runtime.engine_now(), now, runtime.step)
         except Exception as problem:

@@ -14,7 +14,7 @@ from engine_adapter.control.naming import means
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.held import Holding, held_by
 from engine_adapter.runtime.turn import SIGNALS, Turn
-from policy_dsl.catalogue import SHAPE, STATISTICS
+from policy_dsl.catalogue import SHAPE, STATISTICS, signal_of
 from policy_dsl.prediction import Dist
 
 VERSION = 1
@@ -77,7 +77,7 @@ def _request(runtime: Runtime, name: str, word: str) -> dict[str, Any]:
     turn = runtime.turns[name]
     row = {"session": turn.session.key, **({"held_by": word} if word else {}), **_signals(runtime, turn)}
     row["request.promoted"] = turn.promoted or runtime.is_promoted(name)
-    return row
+    return row | _decided(turn.decided)
 
 
 def _paused(runtime: Runtime, key: str) -> dict[str, Any]:
@@ -86,15 +86,18 @@ def _paused(runtime: Runtime, key: str) -> dict[str, Any]:
     assert call is not None  # it is not provisional
     row: dict[str, Any] = {"handling": paused.handling.word}
     row |= {word: value for word, value in (("held_by", call.held_by), ("lost", paused.lost)) if value}
-    if call.decided is not None:
-        row["decided"] = {name: _written(value) for name, value in call.decided.items()}
-    return row | _signals(runtime, paused.turn)
+    return row | _decided(call.decided) | _signals(runtime, paused.turn)
+
+
+def _decided(values: Mapping[str, float | bool | str] | None) -> dict[str, Any]:
+    """What `on call` has read where it was asked about a turn, at its arrival or at its call."""
+    return {} if values is None else {"decided": {name: _written(value) for name, value in values.items()}}
 
 
 def _signals(runtime: Runtime, turn: Turn) -> dict[str, Any]:
     """What is known of a turn; hints as the policy reads them."""
     now = runtime.engine.clock()
-    values = {name: read(turn, now, runtime.step) for name, read in SIGNALS.items()}
+    values = {name: read(turn, now, runtime.step) for name, read in SIGNALS.items() if not signal_of(name).hidden}
     hint, said = runtime.policy.scalar.hint, turn.hints.declared
     values |= {f"hint.{info.name}": hint(info.name, said.get(info.name)) for info in runtime.policy.hint_infos}
     return {name: _prediction(value) if isinstance(value, Dist) else _written(value) for name, value in values.items()}

@@ -20,6 +20,7 @@ from engine_adapter.runtime.sessions import Session
 from engine_adapter.runtime.tenants import Account
 from policy_dsl.catalogue import Signal, signal_of
 from policy_dsl.prediction import Dist
+from policy_dsl.types import Handling
 from policy_dsl.verdict import Verdict
 
 Value = float | bool | str
@@ -167,6 +168,11 @@ def _service(turn: Turn, now: float) -> float:
     return turn.session.service_s + (0.0 if turn.running_since is None else now - turn.running_since)
 
 
+def _decided(turn: Turn) -> float:
+    """The code of what was decided at arrival; that of none where the policy decides at the call."""
+    return float(Handling.NONE if turn.foreseen is None else turn.foreseen.holds[0][0])
+
+
 def _deadline(turn: Turn) -> float:
     return math.inf if turn.hints.deadline_s is None else turn.arrival + turn.hints.deadline_s
 
@@ -215,6 +221,7 @@ SIGNALS: dict[str, Reader] = {
     "call.last": lambda t, now, step: t.hints.call_returns == 0.0,
     "call.response": lambda t, now, step: t.call.response if t.call is not None else t.forecast.response,
     "call.count": lambda t, now, step: float(t.call.count if t.call is not None else t.forecast.count),
+    "call.decided": lambda t, now, step: _decided(t),
     "request.fcfs_wait": lambda t, now, step: t.fcfs_wait_s,
     "session.output_left": lambda t, now, step: t.forecast.output.mean + t.forecast.left.output,
     "session.calls_left": lambda t, now, step: t.forecast.left.calls,

@@ -91,8 +91,8 @@ def _closed(signal: Signal, end: float) -> float:
 
 
 def declared(policy: ir.Policy) -> dict[str, Values]:
-    """What the policy declares itself: attributes of classes, hints of clients."""
-    found: dict[str, Values] = {}
+    """What the policy says itself: attributes of classes, hints of clients, what it can have decided at arrival."""
+    found: dict[str, Values] = {"call.decided": frozenset(map(float, _begun_with(policy.on_call)))}
     for name in dict(policy.classes[0].attributes) if policy.classes else ():
         values = [dict(c.attributes)[name] for c in policy.classes]
         if all(isinstance(v, bool) for v in values):
@@ -105,6 +105,19 @@ def declared(policy: ir.Policy) -> dict[str, Values]:
     for hint in policy.hints:
         found[f"hint.{hint.name}"] = None if isinstance(hint.default, str) else Interval(hint.low, hint.high)
     return found
+
+
+def _begun_with(decision: ir.Decision) -> set[Handling]:
+    """What *decision* can begin with: a link of a chain that can't be carried out is skipped, discard always can."""
+    match decision:
+        case ir.Act(holds=links):
+            return {link.handling for link in links} | {Handling.DISCARD}
+        case ir.Pick(arms=arms):
+            return set[Handling]().union(*(_begun_with(arm.act) for arm in arms))
+        case ir.Choose(then=then, other=other):
+            return _begun_with(then) | _begun_with(other)
+        case ir.Again():
+            raise AssertionError("`again` stands in `while paused` only")
 
 
 def assuming(base: Assumption, known: Mapping[str, Values]) -> Assumption:

@@ -311,3 +311,54 @@ def test_rules_that_are_asked_before_a_call_read_nothing_of_it() -> None:
     compiled = compile_policy(loaded.policy, loaded.source)
     assert not {k for k in (*compiled.row_keys, *compiled.victim_keys) if k.endswith(".after")}
     assert "call.duration.after" in compiled.call_keys & compiled.paused_keys
+
+
+# --- on call at arrival
+
+AT_ARRIVAL = """rank match handling { preserve: 1, discard: 2, swap: 3, none: 4 }, highest request.arrival
+on call at arrival if engine.running_tokens < 10tok { preserve } else { discard }
+"""
+
+
+def test_what_was_decided_at_arrival_is_read_from_then_on() -> None:
+    result = run(
+        AT_ARRIVAL,
+        """
+        request early { call.chance: 1 }
+        request late  { call.chance: 1, request.arrival: 1s }
+        request mute  { request.arrival: 2s }
+        expect early on call preserve
+        at 500ms
+        given { engine.running_tokens: 20tok }
+        at 3s
+        given { engine.running_tokens: 0tok }
+        expect early on call preserve
+        expect late on call discard
+        expect late.handling == discard
+        expect mute.handling == none
+        expect rank early, late, mute
+        """,
+    )
+    assert said(result) == []
+
+
+def test_at_the_call_it_is_of_now() -> None:
+    rules = AT_ARRIVAL.replace(" at arrival", "")
+    given = "request early { call.chance: 1 } at 1s given { engine.running_tokens: 20tok }"
+    result = run(rules, f"{given} expect early on call discard expect early.handling == discard")
+    assert said(result) == []
+
+
+def test_only_what_a_test_reads_of_it_is_covered() -> None:
+    """That `on call` is asked of everybody who arrives covers none of its arms."""
+    rules = "on call at arrival least { preserve: call.duration, discard: 2s }\n"
+    given = "request a { call.chance: 1, call.duration: 1s } request b { call.chance: 1, request.arrival: 1s }"
+    order = "rank match handling { preserve: 1, discard: 2, swap: 3, none: 4 }, request.arrival"
+    found = {}
+    for rank in ("rank request.arrival", order):
+        text = f'lamps 1\npolicy p "P."\n{rules}{rank}\ntest "t" {{ {given} expect rank a, b }}\n'
+        results, covered = run_covered(load_text(text))
+        assert [said(result) for result in results] == [[]]
+        found[rank] = {point.what for point in covered.missed}
+    assert "arm `preserve`" in found["rank request.arrival"]
+    assert "arm `preserve`" not in found[order]
