@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -189,20 +190,21 @@ class Client:
         }
         if xargs:
             body["vllm_xargs"] = xargs
+        # A router before several servers keeps a session together by the header; in the server the body wins.
+        headers = {"Content-Type": "application/json", "X-Session-ID": quote(session)}
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._stream(msgspec.json.encode(body), output)
+                return await self._stream(msgspec.json.encode(body), headers, output)
         except TimeoutError:
             raise TurnError(f"no complete answer within {self._timeout_s:g} s") from None
         except httpx.TransportError as error:
             raise ConnectionFailed(f"connection lost ({_reason(error)})") from None
 
-    async def _stream(self, body: bytes, output: int) -> Answer:
+    async def _stream(self, body: bytes, headers: Mapping[str, str], output: int) -> Answer:
         token_ids: list[int] = []
         cached: int | None = None
         first_at = done_at = 0.0
         finish = None
-        headers = {"Content-Type": "application/json"}
         async with self._http.stream("POST", "/v1/completions", content=body, headers=headers) as response:
             if response.status_code != 200:
                 raise TurnError(_refusal(response.status_code, await response.aread()))

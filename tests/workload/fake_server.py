@@ -31,6 +31,8 @@ class FakeServer:
     """The stream ends after so many chunks, without a word."""
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
+    named: list[str | None] = field(default_factory=list)
+    """The header X-Session-ID of each of them."""
     server: uvicorn.Server | None = None
 
     def app(self) -> Starlette:
@@ -61,6 +63,7 @@ class FakeServer:
     async def completions(self, request: Request) -> Response:
         body = await request.json()
         self.asked.append(body)
+        self.named.append(request.headers.get("x-session-id"))
         if self.refuse_prompts_over is not None and len(body["prompt"]) > self.refuse_prompts_over:
             return JSONResponse({"error": {"message": "prompt too long", "code": 400}}, status_code=400)
         return StreamingResponse(self.stream(body), media_type="text/event-stream")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import threading
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from engine_adapter.workload.replay import BenchConfig, replay, run_bench, xargs
 from engine_adapter.workload.result import BenchResult, SessionResult, TurnResult
 from engine_adapter.workload.summary import jain, quantile, spread, summarize
 from engine_adapter.workload.trace import SessionTrace, Turn, load_trace
+from tests.workload.conftest import line, turn
 from tests.workload.fake_server import FakeServer, answer, serving
 
 FAST = Load(rate=200)
@@ -37,6 +40,15 @@ def test_every_turn_is_sent_as_the_trace_says(trace_file: Path) -> None:
         assert second["prompt"][:38] == first["prompt"] + answer(first)
         assert (first["vllm_xargs"], second.get("vllm_xargs")) == ({"lamps_call_tool": "math"}, None)
         assert first["ignore_eos"] is True
+
+
+def test_a_router_that_reads_no_bodies_sees_the_session_too(tmp_path: Path) -> None:
+    path = tmp_path / "named.jsonl"
+    path.write_text("".join(json.dumps(line(name, turn(9, 0, 2))) + "\n" for name in ("plain", 'Zoë ж/"')))
+    with serving(FakeServer()) as fake:
+        result = run_bench(BenchConfig(fake.url, load_trace(path), FAST))
+    assert [session.error for session in result.sessions] == ["", ""]
+    assert [unquote(name or "") for name in fake.named] == [body["session_id"] for body in fake.asked]
 
 
 def test_the_same_load_again_meets_no_session_and_no_prefix_of_the_first(trace_file: Path) -> None:
