@@ -33,6 +33,7 @@ COMMANDS = {
     "top": "Watch engines work: memory, queue, calls, decisions.",
     "bench": "Replay a trace against servers and measure them.",
     "compare": "Say whether one set of measured runs is worse than another, for CI.",
+    "profile": "Measure an engine: the profile that virtual time and the cost model use.",
     "simulate": "Compare policies in virtual time.",
     "trace": "Show, import and generate traces.",
     "lint": "Check policy files.",

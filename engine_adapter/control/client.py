@@ -105,9 +105,9 @@ def posted(url: str, path: str, body: Mapping[str, Any], key: str | None, timeou
     return answer.status_code, answer.text, ""
 
 
-def fetch_text(url: str, path: str, key: str | None = None, timeout_s: float = 10.0) -> str:
+def fetch_text(url: str, path: str, key: str | None = None, timeout_s: float = 10.0, **query: list[str]) -> str:
     """What the server at *url* has at *path*. Raises `Unreachable`."""
-    return _fetched(url, path, {}, key, timeout_s)
+    return _fetched(url, path, query, key, timeout_s)
 
 
 def stream_status(url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50) -> Iterator[Status | str]:

@@ -298,7 +298,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     """One engine at one moment. *at*: seconds since 1970, or of virtual time. *step*: engine steps so far.
 
     *capabilities*: the commands that this server takes. *waiting* and *paused* list the first and count all. *pending*:
-    the path of a policy that is being compiled, "" where none is.
+    the path of a policy that is being compiled, "" where none is. *profile*: a sentence about the measured profile that
+    step costs began with, "" where there was none.
     """
 
     version: int
@@ -326,6 +327,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     shadow: Shadow | None = None
     capabilities: tuple[str, ...] = ()
     pending: str = ""
+    profile: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):

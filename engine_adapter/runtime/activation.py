@@ -17,6 +17,7 @@ from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.foretelling import Foretelling
 from engine_adapter.runtime.length_model import LengthModel, ModelError
 from engine_adapter.runtime.predictor import Predictor
+from engine_adapter.runtime.profiled import Start
 from engine_adapter.runtime.store import Learned, Store
 from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.diagnostics.full import render
@@ -30,6 +31,8 @@ CARRIED_OUT = frozenset({
     "limit CLASS.pinned", "limit CLASS.pinned ... by", "limit CLASS.running",
 })  # fmt: skip
 
+NO_PROFILE = Start()
+
 logger = logging.getLogger("lamps")
 
 
@@ -41,6 +44,8 @@ class Settings:
     *record*: a new file for a record of all steps, which holds the token ids of all prompts and answers.
     *dumps*: the folder for what the engine held when a policy was ejected; None: in the cache folder.
     *predictor*: the file of a trained model of lengths; None: what is learned online foretells them.
+    *profile*: the file of a profile that step costs start from, "kept" for the one that `lamps profile` has kept for
+    this engine, None for none.
     """
 
     policy: str = "lamps"
@@ -50,6 +55,7 @@ class Settings:
     record: str | None = None
     dumps: str | None = None
     predictor: str | None = None
+    profile: str | None = None
 
     @staticmethod
     def from_config(additional_config: object) -> Settings:
@@ -106,8 +112,11 @@ def _of_any_class(words: str) -> str:
     return re.sub(r"^limit \w+\.", "limit CLASS.", words)
 
 
-def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
-    """A runtime with what earlier runs learned. A store that can't be read costs what was learned, nothing else."""
+def activate(settings: Settings, engine: Engine, engine_id: str, measured: Start = NO_PROFILE) -> Runtime:
+    """A runtime with what earlier runs learned, and the step costs of a profile.
+
+    A store that can't be read costs what was learned, nothing else.
+    """
     policy = load_policy(settings.policy, settings.params)
     predictor, costs = Predictor(), CostModel()
     store = None
@@ -120,8 +129,12 @@ def activate(settings: Settings, engine: Engine, engine_id: str) -> Runtime:
         if learned.costs:
             costs.resume(learned.costs)
         store = Store(path, engine_id, lambda: Learned(predictor.state(), costs.state()), _warn)
+    measured.begin(costs)
+    if measured.said:
+        logger.log(logging.WARNING if measured.odd else logging.INFO, "lamps: %s", measured.said)
     logger.info("lamps: policy %s, revision %s", policy.name, policy.revision)
     runtime = Runtime(policy, engine, predictor, costs, store)
+    runtime.profile = measured.said
     if settings.predictor is not None:
         _foretell(runtime, Path(settings.predictor))
     if settings.decisions is not None:

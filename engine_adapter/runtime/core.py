@@ -60,6 +60,7 @@ class Runtime:
         self._store = store
         self.foretelling: Foretelling | None = None
         self.no_model = ""  # why no trained model foretells, where one was wanted
+        self.profile = ""  # a sentence about the profile that step costs began with
         self.counters: Counter[str] = Counter()
         self.watch = Watch()
         self.recording = Recording(engine.facts.hash_block_size)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 FORGET = 0.995  # weight of a step 200 steps ago: 1/e
 CLIP = 4.0
@@ -43,13 +43,14 @@ _BASE, _PREFILL, _AREA, _DECODE, _CONTEXT = range(5)
 @dataclass(frozen=True, slots=True)
 class StepSample:
     """One engine step: tokens prefilled, tokens before each of them summed (tok^2), sequences that
-    decoded, their context together (tok), and how long it took (s)."""
+    decoded, their context together (tok), how long it took (s), and how many requests the prefilled tokens were of."""
 
     prefill_tokens: int
     prefill_context_area: float
     decode_seqs: int
     context_tokens: int
     step_s: float
+    prefill_seqs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ class Costs:
     swap_s_per_tok: float = 50e-6
 
 
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """What a step takes, seconds: in any case; of each token prefilled, and of each token before one (tok^2); of each
+    sequence that decodes, and of each token of its context."""
+
+    base_s: float
+    prefill_s: float
+    prefill_context_s: float
+    decode_s: float
+    context_s: float
+
+
 class CostModel:
     """Fits as it is told of steps. `costs` changes only when one moved enough: then `epoch` grows."""
 
@@ -72,6 +85,7 @@ class CostModel:
     def _start(self, costs: Costs) -> None:
         self.costs = costs
         self.epoch = 0
+        self._measured: Coefficients | None = None  # what it started from
         self.step_time_s = self.costs.decode_s_per_tok
         self.steps = 0
         self._published_at = 0
@@ -134,6 +148,10 @@ class CostModel:
 
     def resume(self, state: Mapping[str, float]) -> None:
         """Forget all, and start from what another had learned (its `state`); unusable values are left out."""
+        if "base_s" in state:
+            known_fit = Coefficients(**{name: state[name] for name in Coefficients.__slots__})
+            self.start_from(known_fit, state["swap_s_per_tok"])
+            return
         known = {
             name: state[name]
             for name in Costs.__slots__
@@ -141,6 +159,20 @@ class CostModel:
             or (name == "prefill_context_s_per_tok2" and state.get(name) == 0.0)
         }
         self._start(replace(Costs(), **known))
+
+    def beginning(self) -> dict[str, float]:
+        """What another needs to begin as this one did, by `resume`; before it has learned anything."""
+        return asdict(self.costs) | ({} if self._measured is None else asdict(self._measured))
+
+    def start_from(self, measured: Coefficients, swap_s_per_tok: float | None) -> None:
+        """Forget all, and start from a measured engine: its speed need not be looked for in the first steps."""
+        alone_s = measured.base_s + measured.decode_s + measured.context_s
+        swap = Costs().swap_s_per_tok if swap_s_per_tok is None else swap_s_per_tok
+        self._start(Costs(max(measured.prefill_s, _LEAST_PREFILL_S), measured.prefill_context_s, alone_s, swap))
+        self._first = None
+        self._measured = measured
+        base_s = max(measured.base_s, _LEAST_BASE_S)
+        self._believe([base_s, *list(asdict(measured).values())[1:]])
 
     # --- inside ----------------------------------------------------------------------------------
 
@@ -205,6 +237,10 @@ class CostModel:
 
 # A minute a token: no engine.
 _ABSURD_S = 60.0
+# Weights are shares of it: a model without a base has none.
+_LEAST_BASE_S = 1e-6
+# A policy may divide by it.
+_LEAST_PREFILL_S = 1e-9
 
 
 def _terms(sample: StepSample) -> tuple[float, float, float, float, float]:

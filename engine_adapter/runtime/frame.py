@@ -92,6 +92,7 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
         "shadow": None if runtime.shadow is None else runtime.shadow.document(),
         "capabilities": list(view.commands),
         "pending": view.pending,
+        "profile": runtime.profile,
         "counters": dict(sorted(runtime.counters.items())),
     }
 

@@ -70,7 +70,7 @@ class Driver:
         self._recorder = Recorder(self.engine, simulation.recording) if simulation.recording is not None else None
         self._results = {arrival.name: _unplayed(arrival) for arrival in self._plan.all}
         self._clients: dict[str, _Client] = {}  # by the name of their request
-        self._upcoming: list[tuple[float, int, _Client]] = []  # a heap
+        self._upcoming: list[tuple[float, int, float, _Client]] = []  # a heap: when it comes, and since when it is due
         self._number = count()
         self._ended = 0
         self._idle_since: float | None = None  # requests are there, and nothing can be scheduled
@@ -129,7 +129,7 @@ class Driver:
         """Send every request that is due."""
         upcoming, now = self._upcoming, self.clock()
         while upcoming and upcoming[0][0] <= now:
-            due_s, _, client = heapq.heappop(upcoming)
+            _, _, due_s, client = heapq.heappop(upcoming)
             self._send(client, due_s)
 
     def _heard(self, events: Events) -> None:
@@ -169,7 +169,10 @@ class Driver:
         self._await(_Client(arrival, result, Tokens(next(self._sessions))), arrival.arrival_s)
 
     def _await(self, client: _Client, due_s: float) -> None:
-        heapq.heappush(self._upcoming, (due_s, next(self._number), client))
+        profile = self.engine.profile
+        turn = client.arrival.session.turns[client.index]
+        comes_s = due_s + profile.overhead_s + profile.overhead_token_s * turn.prompt
+        heapq.heappush(self._upcoming, (comes_s, next(self._number), due_s, client))
 
     def _send(self, client: _Client, due_s: float) -> None:
         """The client's next turn reaches the engine."""

@@ -103,6 +103,8 @@ class VirtualEngine:
         self._unanswered: dict[str, Request] = {}  # admitted, no token yet
         self._lost: dict[str, int] = {}  # tokens of KV that a preempted request had
         self._needs_context = bool(profile.step.prefill_context_s or profile.step.context_token_s)
+        self._needs_requests = bool(profile.step.prefill_seq_s or profile.step.request_s)
+        self._came = 0  # requests that came or ended since the last step
         self._watch_preemptions()
         shortcuts.skip_idle_allocations(self.scheduler)
         shortcuts.skip_stop_checks(self.scheduler)
@@ -148,6 +150,7 @@ class VirtualEngine:
             priority=priority,
         )
         self._live[name] = _Live(request, known)
+        self._came += 1
         self.scheduler.add_request(request)
 
     def abort(self, name: str) -> None:
@@ -225,7 +228,7 @@ class VirtualEngine:
         running = self.running
         if self.recorder is not None or self._transfers is not None:
             return None
-        if self._unanswered or self.waiting or not running:
+        if self._unanswered or self.waiting or not running or (self._needs_requests and self._came):
             return None
         last: Sequence[str] = ()
         match list(self._under_way):
@@ -304,6 +307,7 @@ class VirtualEngine:
 
     def _ended(self, name: str) -> Finished:
         live = self._live.pop(name)
+        self._came += 1
         self.counters["generation_tokens"] += live.request.num_output_tokens
         return Finished(name, live.cached or 0, live.started_s or 0.0, live.request.num_preemptions)
 
@@ -330,8 +334,12 @@ class VirtualEngine:
         tokens = list(output.num_scheduled_tokens.values())
         decoding = tokens.count(1)
         prefilled = output.total_num_scheduled_tokens - decoding
+        beside_s = 0.0
+        if self._needs_requests:
+            beside_s = self.profile.step.of_requests(len(tokens) - decoding, self._came)
+            self._came = 0
         if not self._needs_context:
-            return self.profile.step.of(prefilled, 0.0, decoding, 0)
+            return beside_s + self.profile.step.of(prefilled, 0.0, decoding, 0)
         area, context = 0.0, 0
         requests = self.scheduler.requests
         for name, count in output.num_scheduled_tokens.items():
@@ -340,7 +348,7 @@ class VirtualEngine:
                 area += count * (before + count / 2)
             else:
                 context += before
-        return self.profile.step.of(prefilled, area, decoding, context)
+        return beside_s + self.profile.step.of(prefilled, area, decoding, context)
 
     def _watch_preemptions(self) -> None:
         preempt = self.scheduler._preempt_request

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from engine_adapter.virtual.provenance import Fit, Identity
 from policy_dsl.names import nearest
 
 Seconds = Annotated[float, Field(ge=0.0, le=3600.0, allow_inf_nan=False)]
@@ -46,8 +47,9 @@ class StepTimes(_Strict):
     """What a step takes, in seconds: a sum of terms, each of which may be left out.
 
     step + max(floor, token * (prefilled + decoding)) + prefill_token * prefilled + prefill_context * area
-    + decode_seq * decoding + context_token * context, with *area* the tokens before each prefilled one, summed
-    (tok^2), and *context* the tokens of the decoding sequences together.
+    + decode_seq * decoding + context_token * context + prefill_seq * prefilling + request * came / 2, with *area* the
+    tokens before each prefilled one, summed (tok^2), *context* the tokens of the decoding sequences together,
+    *prefilling* the requests that prefill something, and *came* those that came or ended since the step before.
     """
 
     step_s: Seconds = 0.0
@@ -62,6 +64,10 @@ class StepTimes(_Strict):
     decode_seq_s: Seconds = 0.0
     context_token_s: Seconds = 0.0
     """Attention of a decoding sequence to one token of its context."""
+    prefill_seq_s: Seconds = 0.0
+    """Per request of which a step prefills something."""
+    request_s: Seconds = 0.0
+    """Of the engine's time, for each request: half of it where it comes, half where it ends."""
 
     @model_validator(mode="after")
     def _takes_time(self) -> Self:
@@ -70,7 +76,7 @@ class StepTimes(_Strict):
         return self
 
     def of(self, prefilled: int, area: float, decoding: int, context: int) -> float:
-        """Time of one step, seconds."""
+        """Time of one step without what its requests cost beside their tokens (`of_requests`), seconds."""
         return (
             self.step_s
             + max(self.floor_s, self.token_s * (prefilled + decoding))
@@ -79,6 +85,10 @@ class StepTimes(_Strict):
             + self.decode_seq_s * decoding
             + self.context_token_s * context
         )
+
+    def of_requests(self, prefilling: int, came: int) -> float:
+        """What is to be added for the requests themselves, seconds."""
+        return self.prefill_seq_s * prefilling + self.request_s * came / 2
 
 
 class Profile(_Strict):
@@ -103,6 +113,13 @@ class Profile(_Strict):
     """To move one token's KV to host memory, or back; None where nobody has measured it."""
     host_bytes: Bytes | None = None
     """Host memory for swapped KV; without it nothing is swapped."""
+    overhead_s: Seconds = 0.0
+    """Of a request outside the engine: HTTP, tokenising, the way back. It holds nobody else up."""
+    overhead_token_s: Seconds = 0.0
+    """The same, for each token of its prompt."""
+    engine: Identity | None = None
+    """Which engine was measured; None where none was."""
+    fit: Fit | None = None
 
     @model_validator(mode="after")
     def _has_memory(self) -> Self:
@@ -134,7 +151,7 @@ class Profile(_Strict):
         return min(self.max_model_len, self.blocks * self.block_size)
 
 
-_PARTS: dict[str, type[BaseModel]] = {"step": StepTimes, "memory": Memory}
+_PARTS: dict[str, type[BaseModel]] = {"step": StepTimes, "memory": Memory, "engine": Identity, "fit": Fit}
 
 
 def shipped() -> dict[str, Any]:

@@ -89,6 +89,7 @@ def merged_config(plan: Plan, given: Any) -> Any:
         **({"record": str(plan.record)} if plan.record else {}),
         **({"decisions": str(plan.decisions)} if plan.decisions else {}),
         **({"predictor": str(plan.predictor)} if plan.predictor else {}),
+        **({"profile": plan.profile} if plan.profile else {}),
     }
     return {**given, "lamps": {**settings, **given.get("lamps", {})}}
 

@@ -40,7 +40,7 @@ class Plan:
     *swap_gib*: host memory for swapped KV, of each engine; 0 for none.
     *record*: a new file for a record of all steps, or None. *decisions*: the decision log, or None.
     *watch*: the policy is reloaded when its file changes; None: it isn't. *predictor*: the file of a trained model that
-    foretells lengths; None: what is learned online does.
+    foretells lengths; None: what is learned online does. *profile*: as `activation.Settings` has it.
     """
 
     policy: Policy | None
@@ -54,3 +54,4 @@ class Plan:
     decisions: Path | None = None
     watch: Watched | None = None
     predictor: Path | None = None
+    profile: str | None = None

@@ -29,13 +29,25 @@ def announce_when_ready(plan: Plan, args: Namespace, log: StartLog, started: flo
         took = time.monotonic() - started
         log.release()
         log.say(f"lamps: {name} with {by} on {url}/v1, ready after {took:.0f} s")
+        near = f"{scheme}://[{host}]:{args.port}" if ":" in host else f"{scheme}://{host}:{args.port}"
+        if plan.profile is not None and (said := _profile_said(near, next(iter(compat_api.api_keys(args)), None))):
+            log.say(f"lamps: {said}")
         if plan.policy is not None and plan.watch is not None:
-            near = f"{scheme}://[{host}]:{args.port}" if ":" in host else f"{scheme}://{host}:{args.port}"
             key = next(iter(compat_api.api_keys(args)), None)
             path = plan.policy.path
             FileWatch(path, sender(near, path, plan.watch.params, key), log.say).run()
 
     threading.Thread(target=watch, name="lamps-ready", daemon=True).start()
+
+
+def _profile_said(url: str, key: str | None) -> str:
+    """What the engines say of the profile that their step costs began with; "" where nothing is said or had."""
+    from engine_adapter.control.client import Unreachable, fetch_status
+
+    try:
+        return next((engine.profile for engine in fetch_status(url, key).engines if engine.profile), "")
+    except Unreachable:
+        return ""
 
 
 def _is_healthy(scheme: str, host: str, port: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -28,7 +27,7 @@ def header(scheduler: Any) -> record.Header:
         vllm=f"{found.distribution} {found.version}" if found else "",
         policy=record.Policy(policy.name, policy.revision, policy.text, dict(policy.params)),
         engine=shape.describe(scheduler),
-        costs=asdict(runtime.costs.costs),
+        costs=runtime.costs.beginning(),
         learned=record.rows_of(runtime.predictor.state()),
         beyond=[*shape.beyond(scheduler), *(["a trained predictor"] if runtime.foretelling is not None else [])],
     )

@@ -24,17 +24,19 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime import dump
-from engine_adapter.runtime.activation import Settings, activate
+from engine_adapter.runtime.activation import NO_PROFILE, Settings, activate
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad, Running
 from engine_adapter.runtime.folders import cache_folder
 from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
 from engine_adapter.runtime.held import Holding
+from engine_adapter.runtime.profiled import start
 from engine_adapter.runtime.reload import Reloading
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.state import state
-from engine_adapter.vllm import compat_api, internals
+from engine_adapter.runtime.step_log import StepLog
+from engine_adapter.vllm import compat_api, identity, internals
 from engine_adapter.vllm.gated import GatedQueue
 from engine_adapter.vllm.offload.connect import connect
 from engine_adapter.vllm.queue import RankedQueue
@@ -81,7 +83,8 @@ class LampsMixin(_Base):
             running=self._running,
         )
         self._engine_id = str(self.parallel_config.data_parallel_rank)
-        self.lamps: Runtime = activate(settings, engine, self._engine_id)
+        measured = NO_PROFILE if settings.profile is None else start(settings.profile, identity.identity(self))
+        self.lamps: Runtime = activate(settings, engine, self._engine_id, measured)
         self.lamps.in_force.before_ejection = self._keep_state
         self._dumps = Path(settings.dumps) if settings.dumps else cache_folder() / "dumps"
         self._reloading = Reloading(self.lamps)
@@ -92,6 +95,7 @@ class LampsMixin(_Base):
         self._room = Room(self, self.lamps)
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
         self._updated_at = 0.0
+        self._step_log = StepLog()
         self._scheduled_tokens = 0
 
     def _queue(self) -> RankedQueue:
@@ -105,6 +109,7 @@ class LampsMixin(_Base):
     def add_request(self, request: Request) -> None:
         if request.request_id not in self.requests:
             self.lamps.arrive(self._arrival(request))
+            self._step_log.came()
         super().add_request(request)
 
     def _arrival(self, request: Request) -> Arrival:
@@ -135,6 +140,8 @@ class LampsMixin(_Base):
         super()._preempt_request(request, *args, **kwargs)
 
     def _free_request(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        if (turn := self.lamps.turns.get(request.request_id)) is not None:
+            self._step_log.left(turn.arrival)
         self.lamps.ended(
             Ended(
                 id=request.request_id,
@@ -173,8 +180,13 @@ class LampsMixin(_Base):
             cached.update((name, 0) for name in output.scheduled_cached_reqs.req_ids if name in resumed)
         if cached:
             self.lamps.admitted(cached)
-        if self.lamps.step % SAMPLE_EVERY == 0 and output.total_num_scheduled_tokens:
-            self._measured = (output, began, self._shape(output))
+        sampled, watched = self.lamps.step % SAMPLE_EVERY == 0, self._step_log.wanted(began)
+        if (sampled or watched) and output.total_num_scheduled_tokens:
+            shape = self._shape(output)
+            if sampled:
+                self._measured = (output, began, shape)
+            if watched:
+                self._step_log.begin(output, began, shape)
         return output
 
     def update_from_output(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> Any:
@@ -191,6 +203,7 @@ class LampsMixin(_Base):
             self._measured = None
             # With steps in flight, a step's own time is what it adds to the one before it.
             self.lamps.observe(replace(shape, step_s=now - max(began, self._updated_at)))
+        self._step_log.end(output, self._updated_at, now, bool(self.requests))
         self._updated_at = now
 
     def decoding(self, output: SchedulerOutput, sequences: int, context_tokens: int) -> None:
@@ -210,18 +223,19 @@ class LampsMixin(_Base):
 
     def _shape(self, output: SchedulerOutput) -> StepSample:
         """What a scheduled step computes; its time is filled in when it is done."""
-        prefill_tokens = decode_seqs = context_tokens = 0
+        prefill_tokens = prefill_seqs = decode_seqs = context_tokens = 0
         area = 0.0
         for request_id, tokens in output.num_scheduled_tokens.items():
             request = self.requests[request_id]
             before = request.num_computed_tokens - tokens  # already advanced by this step
             if tokens > 1:
                 prefill_tokens += tokens
+                prefill_seqs += 1
                 area += tokens * (before + tokens / 2)
             else:
                 decode_seqs += 1
                 context_tokens += before
-        return StepSample(prefill_tokens, area, decode_seqs, context_tokens, step_s=0.0)
+        return StepSample(prefill_tokens, area, decode_seqs, context_tokens, 0.0, prefill_seqs)
 
     def _load(self) -> EngineLoad:
         # vLLM takes finished requests off its list at the end of a step; a call is judged before that.
@@ -262,6 +276,10 @@ class LampsMixin(_Base):
             case "turns":
                 number = payload.get("since", {}).get(self._engine_id)
                 return {"engine": self._engine_id} | self.lamps.recording.since(number, self.lamps.engine.clock())
+            case "steps":
+                number = payload.get("since", {}).get(self._engine_id)
+                told = self._step_log.since(number, self.lamps.engine.clock())
+                return {"engine": self._engine_id, "about": identity.about(self)} | told
             case "state":
                 return self._state(tuple(payload.get("requests", ())))
             case _:

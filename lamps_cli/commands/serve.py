@@ -52,6 +52,11 @@ from lamps_cli.output import warn
     "[default: the trained model if there is one]",
 )
 @click.option(
+    "--profile",
+    metavar="FILE|none",
+    help="The profile that step costs begin with, of `lamps profile`.  [default: that of this engine if there is one]",
+)
+@click.option(
     "--swap-space",
     "swap_gib",
     type=click.FloatRange(min=0.0),
@@ -86,6 +91,7 @@ def serve(
     port: int,
     store: str | None,
     predictor: str | None,
+    profile: str | None,
     swap_gib: float,
     decisions: Path | None,
     record: Path | None,
@@ -115,7 +121,8 @@ def serve(
     watched = Watched({name: chosen.params[name] for name in named}) if watch and chosen is not None else None
     log = decisions and decisions.expanduser().resolve()
     trained = None if chosen is None else _predictor_path(predictor, record)
-    plan = Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched, trained)
+    costs = None if chosen is None else _profile(profile)
+    plan = Plan(chosen, model, host, port, store_path, vllm, swap_gib, record, log, watched, trained, costs)
     try:
         launch.serve(plan)
     except LaunchError as problem:
@@ -151,6 +158,23 @@ def _predictor_path(wanted: str | None, record: Path | None) -> Path | None:
             f"{problem}; no server was started", "lamps predictor train TRACE, or --predictor online"
         ) from None
     return path
+
+
+def _profile(wanted: str | None) -> str | None:
+    """The file that was named, else that the kept one is wanted; None for none. Failure for what is no profile."""
+    from engine_adapter.runtime.profiled import KEPT
+    from engine_adapter.virtual.profile import ProfileError, load_profile
+
+    if wanted is None:
+        return KEPT
+    if wanted == "none":
+        return None
+    path = Path(wanted).expanduser().resolve()
+    try:
+        load_profile(path)
+    except ProfileError as problem:
+        raise Failure(f"{problem}; no server was started", "lamps profile makes one") from None
+    return str(path)
 
 
 def _store_path(store: str | None, model: str) -> Path | None:

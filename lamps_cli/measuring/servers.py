@@ -41,7 +41,9 @@ def serve_words(
     unless *flags* say otherwise."""
     words = ["serve", "--policy", policy, *(word for param in params for word in ("--param", param))]
     words += ["--model", model] if model is not None else []
-    return [*words, *([] if "--store" in flags else ["--store", "none"]), *flags]
+    for what in ("--store", "--profile"):
+        words += [] if what in flags else [what, "none"]
+    return [*words, *flags]
 
 
 @contextmanager

@@ -42,7 +42,7 @@ LINES = Themed(
     " --p6: #6ac5dc; --p7: #b5b5b5;",
 )
 """The colours of lines, those of policies."""
-_PAGE = Themed("--page: #fff; --ink: #1c2024; --grid: #dfe3e6;", "--page: #14171a; --ink: #e4e8eb; --grid: #333a40;")
+PAGE = Themed("--page: #fff; --ink: #1c2024; --grid: #dfe3e6;", "--page: #14171a; --ink: #e4e8eb; --grid: #333a40;")
 RC: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lamps",
@@ -102,8 +102,8 @@ def inline(figure: Figure, label: str, key: str) -> str:
 def standalone(element: str) -> str:
     """A file of its own for an SVG element that `inline` gave: with its page's colours, and the page behind it."""
     style = (
-        f":root {{ {_PAGE.light} {LINES.light} }}"
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {_PAGE.dark} {LINES.dark} }} }}"
+        f":root {{ {PAGE.light} {LINES.light} }}"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {PAGE.dark} {LINES.dark} }} }}"
     )
     behind = f'<style>{style}</style><rect width="100%" height="100%" fill="var(--page)"/>'
     opening, rest = element.split(">", 1)

@@ -28,12 +28,12 @@ def make(tmp_path: Path) -> Iterator[Make]:
     """Makes an engine under a policy given by name or as text; afterwards nothing may be left behind."""
     made: list[Stepper] = []
 
-    def build(policy: str = KEEP, blocks: int = 33, seats: int = 8) -> Stepper:
+    def build(policy: str = KEEP, blocks: int = 33, seats: int = 8, base: type[Scheduler] = LampsScheduler) -> Stepper:
         if "\n" in policy:
             (tmp_path / "policy.lamps").write_text(policy)
             policy = str(tmp_path / "policy.lamps")
         clock = Clock()
-        cls = timed(LampsScheduler, clock)
+        cls = timed(base, clock)
         config = vllm_config(blocks, seats, {"policy": policy})
         made.append(Stepper(make_scheduler(cls, config), clock))
         return made[-1]

@@ -18,7 +18,16 @@ from engine_adapter.vllm import compat_api
 from engine_adapter.vllm.api.changes import OFF_PATH, ON_PATH, PARAMS_PATH, RELOAD_PATH, SHADOW_PATH, Changes
 from engine_adapter.vllm.api.layer import Layer
 from engine_adapter.vllm.api.metrics import AddedMetrics, Metrics
-from engine_adapter.vllm.api.routes import EVENTS_PATH, STATE_PATH, STATUS_PATH, TURNS_PATH, Control, Keys, failure
+from engine_adapter.vllm.api.routes import (
+    EVENTS_PATH,
+    STATE_PATH,
+    STATUS_PATH,
+    STEPS_PATH,
+    TURNS_PATH,
+    Control,
+    Keys,
+    failure,
+)
 from engine_adapter.vllm.api.verdicts import Verdicts
 
 
@@ -39,6 +48,7 @@ class LampsEndpoints:
         app.add_api_route(STATUS_PATH, self.status, methods=["GET"], include_in_schema=False)
         app.add_api_route(EVENTS_PATH, self.events, methods=["GET"], include_in_schema=False)
         app.add_api_route(TURNS_PATH, self.turns, methods=["GET"], include_in_schema=False)
+        app.add_api_route(STEPS_PATH, self.steps, methods=["GET"], include_in_schema=False)
         app.add_api_route(STATE_PATH, self.state, methods=["GET"], include_in_schema=False)
         for path in _CHANGES:
             app.add_api_route(path, self.change, methods=["POST"], include_in_schema=False)
@@ -64,6 +74,9 @@ class LampsEndpoints:
 
     async def turns(self, request: Request) -> Response:
         return _not_ours() if self._control is None else await self._control.turns(request)
+
+    async def steps(self, request: Request) -> Response:
+        return _not_ours() if self._control is None else await self._control.steps(request)
 
     async def state(self, request: Request) -> Response:
         return _not_ours() if self._control is None else await self._control.state(request)

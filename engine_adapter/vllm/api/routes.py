@@ -1,4 +1,4 @@
-"""The control routes: /lamps/status, /lamps/events, /lamps/turns and /lamps/state, behind the same key as /v1.
+"""The control routes under /lamps: status, events, turns, steps and state, behind the same key as /v1.
 
 vLLM's own key check covers a few path prefixes and these are not among them, so they check for themselves.
 """
@@ -25,6 +25,7 @@ STATUS_PATH = "/lamps/status"
 STATE_PATH = "/lamps/state"
 EVENTS_PATH = "/lamps/events"
 TURNS_PATH = "/lamps/turns"
+STEPS_PATH = "/lamps/steps"
 TURNS_EVERY_S = 1.0
 # A frame costs the engine a few milliseconds between two steps: nobody may ask for it all the time.
 LEAST_EVERY_S, MOST_EVERY_S = 0.25, 60.0
@@ -115,6 +116,17 @@ class Control:
             return refused
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._turns(), media_type="text/event-stream", headers=headers)
+
+    async def steps(self, request: Request) -> Response:
+        """What each step did and how long it took, after those of `?since=ENGINE:NUMBER`: for `lamps profile`."""
+        if (refused := self._refused(request)) is not None:
+            return refused
+        try:
+            named = [part.partition(":") for part in request.query_params.getlist("since")]
+            since = {engine: int(number) for engine, _, number in named}
+        except ValueError:
+            return failure(HTTPStatus.BAD_REQUEST, "since is ENGINE:NUMBER, as 0:1234")
+        return _response(await self._asked("steps", {"since": since}))
 
     async def _turns(self) -> AsyncIterator[bytes]:
         since: dict[str, int] = {}

@@ -1,0 +1,107 @@
+"""The fit finds the times that steps were made with, whatever they are, and says how far off it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine_adapter.profiling.fit import FitError, fit_steps, kind_of, predicted_s
+from engine_adapter.profiling.least_squares import non_negative
+from engine_adapter.virtual.profile import StepTimes
+from tests.profiling.made import steps
+
+CPU = StepTimes(
+    step_s=0.003, prefill_token_s=1e-5, prefill_context_s=2e-9, decode_seq_s=5e-5, context_token_s=1e-7,
+    prefill_seq_s=2e-4, request_s=8e-4,
+)  # fmt: skip
+GPU = StepTimes(step_s=0.001, floor_s=0.006, token_s=0.006 / 256, prefill_context_s=1e-9, context_token_s=5e-8)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    step_s=st.floats(1e-4, 0.05),
+    terms=st.tuples(*(st.one_of(st.just(0.0), st.floats(0.02, 1.0)) for _ in range(6))),
+)
+def test_planted_times_are_found(step_s: float, terms: tuple[float, ...]) -> None:
+    """Each term as a share of a step's time at a usual size of what it counts."""
+    sizes = (500, 5e5, 32, 32_000, 4, 3)
+    names = ("prefill_token_s", "prefill_context_s", "decode_seq_s", "context_token_s", "prefill_seq_s", "request_s")
+    planted = {name: step_s * term / size for name, term, size in zip(names, terms, sizes, strict=True)}
+    times = StepTimes(step_s=step_s, **planted)
+    fitted = fit_steps(steps(times, 600))
+    for step in steps(times, 90, seed=5):
+        assert predicted_s(fitted.times, step) == pytest.approx(predicted_s(times, step), rel=1e-3)
+    assert fitted.times.step_s == pytest.approx(step_s, rel=0.01)
+    assert fitted.fit.r2 > 0.999
+
+
+def test_noise_is_told_and_doesnt_shift_the_sum() -> None:
+    fitted = fit_steps(steps(CPU, 4000, noise=0.25))
+    for quality in fitted.fit.kinds.values():
+        assert abs(quality.sum_error) < 0.03
+        assert 0.1 < quality.error_p50 < 0.25 < quality.error_p90 < 0.6
+    for step in steps(CPU, 60, seed=3):
+        assert predicted_s(fitted.times, step) == pytest.approx(predicted_s(CPU, step), rel=0.08)
+
+
+def test_an_engine_that_reads_its_weights_has_a_floor() -> None:
+    fitted = fit_steps(steps(GPU, 1500, noise=0.02))
+    assert fitted.times.token_s == pytest.approx(GPU.token_s, rel=0.1)
+    assert fitted.times.floor_s / fitted.times.token_s == 256
+    for batch in (1, 16, 60):
+        assert fitted.times.of(0, 0.0, batch, batch * 500) == pytest.approx(
+            GPU.of(0, 0.0, batch, batch * 500), rel=0.03
+        )
+
+
+def test_one_without_has_none() -> None:
+    assert fit_steps(steps(CPU, 1500, noise=0.1)).times.floor_s == 0.0
+
+
+def test_a_pause_that_isnt_the_engines_is_bounded() -> None:
+    made = steps(CPU, 1000, noise=0.02)
+    slow = made[7]
+    made[7] = type(slow)(
+        slow.prefill_tokens, slow.prefill_seqs, slow.prefill_area, slow.decode_seqs, slow.context_tokens, 30.0
+    )
+    fitted = fit_steps(made)
+    assert predicted_s(fitted.times, slow) == pytest.approx(predicted_s(CPU, slow), rel=0.25)
+
+
+@pytest.mark.parametrize("kind", ["decode", "prefill"])
+def test_steps_of_one_kind_are_no_engine(kind: str) -> None:
+    with pytest.raises(FitError, match=f"of one kind, {kind}"):
+        fit_steps([step for step in steps(CPU, 600) if kind_of(step) == kind])
+
+
+def test_few_steps_are_refused() -> None:
+    with pytest.raises(FitError, match="12 steps were measured"):
+        fit_steps(steps(CPU, 12))
+
+
+@given(
+    st.lists(st.tuples(*(st.floats(-5, 5) for _ in range(3))), min_size=6, max_size=20),
+    st.tuples(*(st.floats(-3, 3) for _ in range(3))),
+)
+def test_least_squares_without_negatives_is_the_nearest(
+    rows: list[tuple[float, ...]], truth: tuple[float, ...]
+) -> None:
+    """No small step from the answer that stays non-negative comes nearer."""
+    columns = np.array(rows)
+    target = columns @ np.array(truth)
+    weights = np.ones(len(rows))
+    found = non_negative(columns, target, weights)
+    assert (found >= 0.0).all()
+    nearest = float(((columns @ found - target) ** 2).sum())
+    for place in range(3):
+        for change in (1e-3, -1e-3):
+            moved = found.copy()
+            moved[place] = max(moved[place] + change, 0.0)
+            assert ((columns @ moved - target) ** 2).sum() >= nearest - 1e-9 * (1.0 + float((target**2).sum()))
+
+
+def test_a_column_of_nothing_gets_nothing() -> None:
+    columns = np.array([[1.0, 0.0], [2.0, 0.0]])
+    assert non_negative(columns, np.array([2.0, 4.0]), np.ones(2)).tolist() == pytest.approx([2.0, 0.0])
