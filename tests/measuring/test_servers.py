@@ -63,7 +63,9 @@ def test_a_server_is_there_for_the_block_and_gone_with_its_children(tmp_path: Pa
     with serving(serve_words("fcfs", ("a=1",), "random", ("--x",)), log, 30) as server:
         assert httpx.get(server.url).status_code == 200
         lines = log.read_text().splitlines()
-        assert lines[0].startswith("asked for serve --policy fcfs --param a=1 --model random --store none --profile none --x --port ")
+        assert lines[0].startswith(
+            "asked for serve --policy fcfs --param a=1 --model random --store none --profile none --x --port "
+        )
         child = int(lines[1].split()[1])
         assert os.getpgid(child) == server.group
         assert os.getsid(child) == os.getsid(0)
