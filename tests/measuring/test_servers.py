@@ -94,5 +94,6 @@ def test_one_that_never_answers_is_given_up(tmp_path: Path) -> None:
         pass
 
 
-def test_a_store_of_the_users_own_stays() -> None:
-    assert "none" not in serve_words("lamps", flags=("--store", "here.sqlite"))
+def test_a_store_and_a_profile_of_the_users_own_stay() -> None:
+    words = serve_words("lamps", flags=("--store", "here.sqlite", "--profile", "mine.yaml"))
+    assert "none" not in words
