@@ -6,6 +6,7 @@ predictions of which nothing has run yet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -141,8 +142,11 @@ def _fault(node: ir.Node, below: Mapping[int, ir.Node | None], builder: ir.Build
 
 
 def _not_a_number(node: ir.Node, builder: ir.Builder) -> ir.Node | None:
-    if isinstance(node, ir.Const | ir.Param):
-        return None
+    match node:
+        case ir.Const(value=float() as value) if math.isnan(value):
+            return builder.node(ir.Const, BOOL, node.span, True)
+        case ir.Const() | ir.Param():
+            return None
     return builder.node(ir.Binary, BOOL, node.span, "!=", node, node)
 
 
