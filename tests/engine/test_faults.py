@@ -164,7 +164,7 @@ def test_a_policy_that_preserves_everything_stops_nobody(make: Make) -> None:
         consistent(engine)
     engine.run()
     assert len(engine.finished) == 60
-    assert counters(engine)["pins.yielded_running"] + counters(engine)["pins.yielded_idle"] > 0
+    assert counters(engine)["pins.yielded_running"] > 0  # nobody was preempted for a pin first
 
 
 REQUESTS = count(600, 10_000)

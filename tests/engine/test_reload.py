@@ -30,6 +30,8 @@ POLICIES = [
     'lamps 1\npolicy last "L."\nrank highest request.arrival\non call preserve for 1s\nwhile paused every 1step again\n'
     "promote when request.waited > 300ms\nyield call.elapsed\n",
     'lamps 1\npolicy short "S."\nrank request.uncached, request.fcfs_wait\non call at arrival preserve for 100ms\n',
+    'lamps 1\npolicy gated "G."\nrank request.arrival\nadmit when engine.running_tokens <= 300tok\n'
+    "limit running <= 1\n",
     'lamps 1\npolicy nan "N."\nrank (request.age - request.age) / (request.age - request.age)\non call discard\n',
 ]
 
@@ -148,7 +150,7 @@ def test_params_are_set() -> None:
 
 def test_an_ejected_policy_leaves_a_state_that_explain_reads(tmp_path: Path) -> None:
     engine = engine_of(LampsScheduler, seats=1, dumps=str(tmp_path))
-    reload(engine, POLICIES[3], trial_s=0)
+    reload(engine, POLICIES[-1], trial_s=0)
     engine.add("runs", prompt(0, 20), 80)
     for n in range(3):
         engine.add(f"waits{n}", prompt(n, 50), 4)

@@ -126,7 +126,10 @@ def test_a_session_that_can_never_fit_fails_and_the_rest_goes_on() -> None:
 
 def test_a_policy_that_keeps_everything_is_made_to_yield(tmp_path: Path) -> None:
     (tmp_path / "keep.lamps").write_text(KEEP_ALL)
-    assert run(simulation(str(tmp_path / "keep.lamps")), None).ended == "finished"
+    found = run(simulation(str(tmp_path / "keep.lamps")), None)
+    assert found.ended == "finished"
+    yielded = [found.counters.get(f"runtime.pins.yielded_{why}", 0) for why in ("running", "idle")]
+    assert min(yielded) > 0, yielded
 
 
 def test_an_engine_that_would_wait_forever_ends_the_run_with_the_reason(
