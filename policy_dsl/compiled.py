@@ -65,7 +65,7 @@ class CompiledPolicy:
     *call_keys*: `on call`;
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
     the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
-    *limit_keys*: signals of the engine that the bounds of limits read.
+    *limit_keys*: signals of the engine that the bounds of limits read. *promote_keys*: all that `promote` reads.
     *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
     *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
     limit that is shared out has words of its own ("limit pinned ... by").
@@ -90,7 +90,7 @@ class CompiledPolicy:
         self.rank_keys, self.row_keys = row_keys["rank"] | row_keys["admit"], row_keys["row"]
         self.call_keys, self.admit_keys = row_keys["call"], row_keys["admit"]
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
-        self.class_keys, self.limit_keys = row_keys["class"], reads["limit"]
+        self.class_keys, self.limit_keys, self.promote_keys = row_keys["class"], reads["limit"], reads["promote"]
         self.steady = rules.promote is None and all(map(_stays, keys_read(rules.rank)))
         everything = frozenset[str]().union(*reads.values())
         self.engine_keys, self.call_engine_keys = everything - _rows(everything), reads["call"] - _rows(reads["call"])
@@ -175,6 +175,7 @@ def _reads(rules: Rules) -> dict[str, frozenset[str]]:
     granted = _grants(rules.paused) if rules.paused is not None else frozenset[str]()
     return {
         "rank": keys_read((*rules.rank, *rules.by, *promote)),
+        "promote": keys_read(promote),
         "row": keys_read((*rules.rank, *rules.by, *promote, rules.handling)),
         "call": called,
         "admit": keys_read(() if rules.admit is None else (rules.admit,)),

@@ -79,7 +79,10 @@ class Journal:
         return found[-most:]
 
     def use(self, rule: str, line: int = 0) -> Use:
-        return self.uses.setdefault((rule, line), Use())
+        use = self.uses.get((rule, line))
+        if use is None:
+            use = self.uses[rule, line] = Use()
+        return use
 
     def asked(self, rule: str, began: float) -> float:
         """*rule* was asked, from the instant *began* of `perf_counter` until now; returns the seconds."""

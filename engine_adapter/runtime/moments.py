@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 # An observation's weight never falls below 1/64: what was true 64 calls ago counts 1/e.
 WINDOW = 64.0
+_tuple = tuple.__new__
 
 
 class Moments(NamedTuple):
@@ -27,14 +28,19 @@ class Moments(NamedTuple):
 
     def seen_with(self, value: float, log: float) -> Moments:
         """The same, of a value whose logarithm is known."""
-        n = min(self.n + 1.0, WINDOW)
+        n, mean, mean_log, var_log = self
+        n = min(n + 1.0, WINDOW)
         weight = 1.0 / n
-        step = log - self.mean_log
-        return Moments(
-            n,
-            self.mean + weight * (value - self.mean),
-            self.mean_log + weight * step,
-            (1.0 - weight) * (self.var_log + weight * step * step),
+        step = log - mean_log
+        # As `Moments(...)`, in half the time: two dozen are made for every turn.
+        return _tuple(
+            Moments,
+            (
+                n,
+                mean + weight * (value - mean),
+                mean_log + weight * step,
+                (1.0 - weight) * (var_log + weight * step * step),
+            ),
         )
 
 

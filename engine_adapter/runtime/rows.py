@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from engine_adapter.runtime.few import OneByOne
 from engine_adapter.runtime.steady import SteadyTable
 from engine_adapter.runtime.table import WaitingTable
 from engine_adapter.runtime.turn import Turn, Value, reader_of
@@ -12,7 +13,14 @@ from policy_dsl.compiled import CompiledPolicy
 
 def table_of(policy: CompiledPolicy) -> WaitingTable:
     """An empty table for the rank of *policy*."""
-    return SteadyTable(policy.batch, policy.scalar.rank) if policy.steady else WaitingTable(policy.batch)
+    if policy.steady:
+        return SteadyTable(policy.batch, policy.scalar.rank)
+    return WaitingTable(policy.batch, one_by_one(policy))
+
+
+def one_by_one(policy: CompiledPolicy) -> OneByOne:
+    """The rules of *policy* about few rows."""
+    return OneByOne(policy.scalar, policy.rank_keys, policy.promote_keys, policy.batch.texts.text)
 
 
 def enter(table: WaitingTable, turn: Turn, row: Mapping[str, Value], now: float, step: int) -> None:

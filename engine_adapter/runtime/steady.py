@@ -33,6 +33,10 @@ class SteadyTable(WaitingTable):
         self._new: dict[str, None] = {}  # ids not in their place yet, in order of coming
         self._faulty: set[str] = set()  # ids whose rank is not a number
 
+    @property
+    def asks_engine(self) -> bool:
+        return False
+
     def add(self, request_id: str, row: Mapping[str, Value], *, arrival: float, **since: Any) -> None:
         super().add(request_id, row, arrival=arrival, **since)
         session_arrival = since.get("session_arrival")

@@ -94,7 +94,7 @@ class Waiting:
         try:
             if self._volatile:
                 self._volatile.rewrite(self.table)
-            engine = {} if asking.policy.steady and lets_in is None else asking.snapshot()
+            engine = asking.snapshot() if lets_in is not None or self.table.asks_engine else {}
             now, step = asking.engine.clock(), deciding.step()
             if lets_in is None:
                 found = self.table.first(count, engine, now, step)

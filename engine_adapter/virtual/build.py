@@ -15,6 +15,7 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.structured_output import StructuredOutputManager
 
+from engine_adapter.virtual.beside import DecodesBeside
 from engine_adapter.virtual.profile import Profile
 from engine_adapter.vllm.offload.config import kv_transfer_config
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler, LampsScheduler
@@ -100,7 +101,13 @@ def scheduler_for(
     ahead = profile.async_scheduling
     if policy in (STOCK, STOCK_NO_CACHE):
         config = vllm_config(profile, caching=policy == STOCK)
-        return make_scheduler(AsyncScheduler if ahead else Scheduler, config, profile.token_bytes)
+        return make_scheduler(_beside(AsyncScheduler if ahead else Scheduler), config, profile.token_bytes)
     lamps = {"policy": policy, "params": dict(params), "predictor": None if predictor is None else str(predictor)}
     config = vllm_config(profile, lamps)
-    return make_scheduler(timed(AsyncLampsScheduler if ahead else LampsScheduler, clock), config, profile.token_bytes)
+    cls = timed(_beside(AsyncLampsScheduler if ahead else LampsScheduler), clock)
+    return make_scheduler(cls, config, profile.token_bytes)
+
+
+def _beside(cls: type[Scheduler]) -> type[Scheduler]:
+    """*cls* with `DecodesBeside` between it and vLLM's own `schedule()`."""
+    return DecodesBeside if cls is Scheduler else type(cls.__name__, (cls, DecodesBeside), {})

@@ -26,10 +26,9 @@ from engine_adapter.vllm import internals
 
 @dataclass(slots=True)
 class _Row:
-    """A running request: the tokens it lacks at the beginning, and how many steps of the run it has been brought to."""
+    """A running request, and how many steps of the run it has been brought to."""
 
     request: Request
-    left: int
     steps: int = 0
 
 
@@ -38,10 +37,11 @@ class _Batch:
 
     def __init__(self, scheduler: Scheduler, token: int, fills: Sequence[int]) -> None:
         """*fills*: steps in which a block is seen to, counted from the one that takes its first slot."""
-        self.rows = [_Row(request, request.max_tokens - request.num_output_tokens) for request in scheduler.running]
-        self.count = len(self.rows)
-        self.context = sum([row.request.num_computed_tokens for row in self.rows])
-        self.undisturbed = min([row.left for row in self.rows]) - 1
+        running = scheduler.running
+        self.rows = [_Row(request) for request in running]
+        self.count = len(running)
+        self.context = sum([request.num_computed_tokens for request in running])
+        self.undisturbed = min([request.max_tokens - request.num_output_tokens for request in running]) - 1
         """Steps after which the first of them has one token left to gain."""
         self._scheduler = scheduler
         self._token = token
@@ -58,7 +58,8 @@ class _Batch:
     def slots(self, step: int) -> bool:
         """Let blocks fill up and begin, as a step's scheduling does; False, and nothing done, when memory is short."""
         place = step % self._size
-        if self._begun[place] > internals.free_blocks(self._scheduler):
+        begun = self._begun[place]
+        if begun and begun > internals.free_blocks(self._scheduler):
             return False
         for row in self._due[place]:
             self._catch_up(row, step)
@@ -150,8 +151,7 @@ class DecodeRuns:
         running = self._scheduler.running
         if self._scheduler.block_size == 1 or not running:
             return None
-        decoding = all(internals.decodes(request, under_way) for request in running)
-        return _Batch(self._scheduler, self._token, fills) if decoding else None
+        return _Batch(self._scheduler, self._token, fills) if internals.only_decode(running, under_way) else None
 
     def _step_s(self, batch: _Batch, steps: int) -> float:
         return self._times.of(0, 0.0, batch.count, batch.context + steps * batch.count)

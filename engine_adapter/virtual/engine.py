@@ -68,14 +68,6 @@ def _nothing_computed() -> ModelRunnerOutput:
     return ModelRunnerOutput(req_ids=[], req_id_to_index={}, sampled_token_ids=[])
 
 
-def block_hash(value: object) -> bytes:
-    """A hash of vLLM's (parent hash, tokens, extra keys), much cheaper than SHA-256. No request here has extra keys."""
-    parent, tokens, _ = value if isinstance(value, tuple) else (b"", b"", None)
-    number = int.from_bytes(parent, "little")
-    # Only numbers are hashed: the hash of a text or of None differs between processes.
-    return hash((number, tuple(tokens))).to_bytes(8, "little", signed=True)
-
-
 class VirtualEngine:
     """One engine in virtual time. *predictor*: the file of a trained model. *counters*: of what it did; *lamps*: the
     runtime, None for stock vLLM."""
@@ -88,7 +80,7 @@ class VirtualEngine:
         clock: VirtualClock,
         predictor: Path | None = None,
     ) -> None:
-        init_none_hash(block_hash)
+        init_none_hash(shortcuts.block_hash)
         self.profile = profile
         self.clock = clock
         self.scheduler = scheduler_for(profile, policy, params, clock, predictor)
@@ -96,7 +88,7 @@ class VirtualEngine:
         self.counters: Counter[str] = Counter()
         self.recorder: Recorder | None = None
         self.steps = 0
-        self._hasher = shortcuts.plain_hasher(self.scheduler.hash_block_size, block_hash)
+        self._hasher = shortcuts.plain_hasher(self.scheduler.hash_block_size, shortcuts.block_hash)
         self._ahead = isinstance(self.scheduler, AsyncScheduler)
         self._under_way: deque[_Step] = deque()
         self._live: dict[str, _Live] = {}
@@ -149,6 +141,7 @@ class VirtualEngine:
             session_id=session,
             priority=priority,
         )
+        request.prefill_stats = None  # for vLLM's metrics, which nobody reads here
         self._live[name] = _Live(request, known)
         self._came += 1
         self.scheduler.add_request(request)
@@ -251,6 +244,7 @@ class VirtualEngine:
 
     def _schedule(self) -> int:
         """Schedule one step and begin to compute it; returns its tokens."""
+        self.scheduler.sees_all = self.recorder is not None
         output = self.scheduler.schedule()
         began = max(self.clock(), self._under_way[-1].ends_s if self._under_way else 0.0)
         if self._transfers is not None:

@@ -13,7 +13,6 @@ from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.outputs import ModelRunnerOutput
-from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.vllm import internals
 
@@ -31,7 +30,7 @@ def skip_plain_updates(scheduler: Scheduler) -> None:
     def updated(output: SchedulerOutput, answer: ModelRunnerOutput) -> dict[int, Any]:
         counts = output.num_scheduled_tokens
         rows = list(zip(map(requests.get, counts), counts.values(), answer.sampled_token_ids, strict=True))
-        ends = [place for place, (request, _, tokens) in enumerate(rows) if _may_end(request, tokens)]
+        ends = [place for place, (request, _, tokens) in enumerate(rows) if internals.may_end(request, tokens)]
         first, last = (ends[0], ends[-1] + 1) if ends else (len(rows), len(rows))
         go_on(scheduler, rows[:first])
         if ends:
@@ -43,13 +42,3 @@ def skip_plain_updates(scheduler: Scheduler) -> None:
         return {}
 
     scheduler.update_from_output = updated
-
-
-def _may_end(request: Request | None, tokens: list[int]) -> bool:
-    """Whether a request isn't just one that goes on with *tokens* (one, or none in the middle of its prompt)."""
-    return (
-        request is None
-        or request.status is not RequestStatus.RUNNING
-        or request.num_stale_output_tokens > 0
-        or (bool(tokens) and request.num_output_tokens + 1 >= request.max_tokens)
-    )

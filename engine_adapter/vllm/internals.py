@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vllm.v1.core.kv_cache_utils import KVCacheBlock
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.request_queue import RequestQueue
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime.engine import EngineFacts, Held
+
+_RUNNING = RequestStatus.RUNNING
 
 
 def facts_of(scheduler: Scheduler) -> EngineFacts:
@@ -159,15 +163,29 @@ def next_slot(scheduler: Scheduler, request: Request) -> None:
     assert blocks is not None
 
 
-def decodes(request: Request, under_way: int) -> bool:
-    """Whether all that a running request lacks is its next token, with *under_way* tokens being computed (0 or 1)."""
-    return (
-        not request.is_prefill_chunk
-        and request.num_tokens + under_way - request.num_computed_tokens == 1
-        and request.num_in_flight_tokens == under_way
-        and request.num_output_placeholders == under_way
-        and not request.num_stale_output_tokens
-    )
+def take_block(scheduler: Scheduler, request: Request, tokens: int) -> Any:
+    """The blocks that a running request lacks to hold *tokens*, as `allocate_slots` gives them; None: none is free.
+
+    Only where that is all it would do: of full attention, and with nothing new to enter the prefix cache.
+    """
+    if not free_blocks(scheduler):
+        return None
+    manager = scheduler.kv_cache_manager
+    return manager.create_kv_cache_blocks(manager.coordinator.allocate_new_blocks(request.request_id, tokens, tokens))
+
+
+def only_decode(running: Iterable[Request], under_way: int) -> bool:
+    """Whether all that each lacks is its next token, with *under_way* tokens of each being computed (0 or 1)."""
+    for request in running:
+        if (
+            request.is_prefill_chunk
+            or len(request._all_token_ids) + under_way - request.num_computed_tokens != 1
+            or request.num_in_flight_tokens != under_way
+            or request.num_output_placeholders != under_way
+            or request.num_stale_output_tokens
+        ):
+            return False
+    return True
 
 
 def begin_decode(request: Request) -> None:
@@ -210,6 +228,64 @@ def decoded_ahead(scheduler: Scheduler, rows: Iterable[Decoded]) -> None:
         if tokens:
             request.num_output_placeholders -= 1
             cache(request, request.num_computed_tokens - request.num_output_placeholders)
+
+
+def leading_decodes(scheduler: Scheduler) -> Sequence[Request]:
+    """The running requests that come first and lack their next token alone, but the last of all.
+
+    None where there may not be a free block for each running request that begins one, or no budget for each token.
+    """
+    running, size = scheduler.running, scheduler.block_size
+    count = blocks = 0
+    for request in running[:-1]:
+        ahead, computed = request.num_output_placeholders, request.num_computed_tokens
+        if (
+            request.is_prefill_chunk
+            or len(request._all_token_ids) + ahead - computed != 1
+            or request.num_in_flight_tokens != ahead
+            or request.num_stale_output_tokens
+            # What is under way is its last token.
+            or (ahead and computed + 2 - ahead >= request.num_prompt_tokens + request.max_tokens)
+        ):
+            break
+        blocks += computed % size == 0
+        count += 1
+    for request in running[count:]:
+        lacks = request.num_tokens + request.num_output_placeholders - request.num_computed_tokens
+        blocks += min(lacks, scheduler.max_num_scheduled_tokens) // size + 2
+    enough = blocks <= free_blocks(scheduler) and count <= scheduler.max_num_scheduled_tokens
+    return running[:count] if enough else ()
+
+
+def narrow(scheduler: Scheduler, requests: int) -> None:
+    """Take the seats of so many running requests away, and a token of each from a step's budget. Negative: back."""
+    scheduler.max_num_scheduled_tokens -= requests
+    scheduler.max_num_running_reqs -= requests
+    if hasattr(scheduler, "max_num_active_reqs"):  # 0.32
+        scheduler.max_num_active_reqs -= requests
+
+
+def scheduled_beside(scheduler: Scheduler, requests: Sequence[Request], output: SchedulerOutput) -> None:
+    """A token of each of *requests*, which run, was scheduled in the step of *output*, before all others."""
+    ahead = isinstance(scheduler, AsyncScheduler)
+    for request in requests:
+        begin_decode(request)
+        request.num_output_placeholders += ahead
+    names = [request.request_id for request in requests]
+    output.num_scheduled_tokens = dict.fromkeys(names, 1) | output.num_scheduled_tokens
+    output.total_num_scheduled_tokens += len(names)
+    if not scheduler.use_v2_model_runner:
+        scheduler.prev_step_scheduled_req_ids.update(names)
+
+
+def may_end(request: Request | None, tokens: Sequence[int]) -> bool:
+    """Whether a request isn't just one that goes on with *tokens* (one, or none in the middle of its prompt)."""
+    return (
+        request is None
+        or request.status is not _RUNNING
+        or request.num_stale_output_tokens > 0
+        or (bool(tokens) and len(request._output_token_ids) + 1 >= request.max_tokens)
+    )
 
 
 def count_steps(scheduler: Scheduler, steps: int) -> None:

@@ -65,6 +65,8 @@ class LampsMixin(_Base):
 
     clock = staticmethod(time.monotonic)
     in_real_time = True
+    beside: Sequence[Request] = ()
+    """Running requests that `running` is without: in virtual time vLLM's loop doesn't see all (`virtual.beside`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -239,7 +241,7 @@ class LampsMixin(_Base):
 
     def _load(self) -> EngineLoad:
         # vLLM takes finished requests off its list at the end of a step; a call is judged before that.
-        contexts = [request.num_tokens for request in self.running if request.status is RequestStatus.RUNNING]
+        contexts = [r.num_tokens for r in (*self.beside, *self.running) if r.status is RequestStatus.RUNNING]
         return EngineLoad(
             running=len(contexts),
             waiting=len(self.waiting) + len(internals.second_queue(self)),
@@ -252,7 +254,7 @@ class LampsMixin(_Base):
         """What runs, in vLLM's order; behind it what will, as soon as its KV is loaded."""
         return [
             Running(request.request_id, request.num_tokens)
-            for request in (*self.running, *internals.second_queue(self))
+            for request in (*self.beside, *self.running, *internals.second_queue(self))
             if request.status in (RequestStatus.RUNNING, RequestStatus.WAITING_FOR_REMOTE_KVS)
         ]
 

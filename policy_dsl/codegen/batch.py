@@ -100,8 +100,7 @@ class BatchRules:
     valid until they are called again, and may be one of the columns given: read it, don't write to it.
 
     *hoisted_keys*: the row signals that `hoist` reads; *step_keys*: those that the others read. *epoch_keys*: the
-    engine signals that `hoist` reads; when one changes, all rows are to be hoisted again. *promotes_unhoisted*: whether
-    `promoted` reads no hoisted column, so that it may be asked before `hoist`.
+    engine signals that `hoist` reads; when one changes, all rows are to be hoisted again.
     """
 
     def __init__(
@@ -127,8 +126,6 @@ class BatchRules:
         steps = [p for p in (self._rank, self._by, self._promote, self._admit) if p is not None]
         self.hoisted_keys = frozenset(k for k in self._hoist.inputs if isinstance(k, str))
         self.step_keys = frozenset(k for p in steps for k in p.inputs if isinstance(k, str)) | {"request.arrival"}
-        promoting = () if self._promote is None else self._promote.inputs
-        self.promotes_unhoisted = all(isinstance(k, str) for k in promoting)
         self.epoch_keys = keys_read(plan.hoisted) - self.hoisted_keys
 
     def hoist(self, rows: Rows, engine: Engine) -> tuple[Column, ...]:

@@ -297,7 +297,8 @@ def test_a_failing_rule_costs_that_decision_only(make: Make, monkeypatch: pytest
         raise RuntimeError("broken")
 
     monkeypatch.setattr(engine.scheduler.lamps.policy.scalar, "on_call", fail)
-    monkeypatch.setattr(engine.scheduler.lamps.policy.batch, "rank", fail)
+    for rules in (engine.scheduler.lamps.policy.batch, engine.scheduler.lamps.policy.scalar):
+        monkeypatch.setattr(rules, "rank", fail)
     for n in (3, 1, 2):
         engine.add(f"r{n}", prompt(n, 100), 4, session=f"s{n}", lamps_call_tool="x")
     engine.run()

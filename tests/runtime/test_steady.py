@@ -7,6 +7,7 @@ import random
 import pytest
 
 import policies
+from engine_adapter.runtime.rows import one_by_one
 from engine_adapter.runtime.steady import SteadyTable
 from engine_adapter.runtime.table import WaitingTable
 from policy_dsl.compiled import CompiledPolicy, compile_policy
@@ -55,7 +56,7 @@ def test_shipped_policies_that_are_steady(name: str) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_order_whatever_comes_changes_and_goes(rules: str, seed: int) -> None:
     policy, rng = compiled(rules), random.Random(seed)
-    tables = (WaitingTable(policy.batch), SteadyTable(policy.batch, policy.scalar.rank))
+    tables = (WaitingTable(policy.batch, one_by_one(policy)), SteadyTable(policy.batch, policy.scalar.rank))
     waiting: list[str] = []
     nans = 0
     for step in range(300):

@@ -26,7 +26,6 @@ class Texts:
 class Policy:
     """rank: hoisted (cost * prompt), less the age, by tool; promote after 10 steps, by session age, oldest first."""
 
-    promotes_unhoisted = False  # so that one alone is ranked too
     hoisted_keys = frozenset({"request.prompt"})
     step_keys = frozenset(
         {
@@ -128,22 +127,6 @@ def test_promotion_lasts_and_is_ordered_by_the_rule() -> None:
     assert table.remove("late") is False
     add(table, "old", 9.0, arrival=1.0, promoted=True)
     assert table.first(2, ENGINE, 4.0, 10) == ["older", "old"]
-
-
-def test_one_alone_is_promoted_without_being_ranked() -> None:
-    policy = Policy()
-    policy.promotes_unhoisted = True
-    table = WaitingTable(policy)
-    add(table, "old", 9.0)
-    patient = {"cost": 1.0, "patience": 10}
-    assert table.first(1, patient, 0.0, 9) == ["old"]
-    assert not table.is_promoted("old")
-    assert table.first(1, patient, 0.0, 10) == ["old"]
-    assert table.is_promoted("old")
-    assert not policy.seen and not policy.hoisted_rows
-    add(table, "new", 1.0, step=10)
-    assert table.first(2, patient, 0.0, 11) == ["old", "new"]
-    assert policy.seen and policy.hoisted_rows == 2
 
 
 def test_places_say_why() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 
 import pytest
 
 import policies
+from engine_adapter.runtime.few import FEW
+from engine_adapter.runtime.rows import one_by_one as one_by_one_of
 from engine_adapter.runtime.table import WaitingTable
 from policy_dsl.catalogue import SIGNALS, signal_of
 from policy_dsl.compiled import CompiledPolicy, compile_policy
@@ -75,3 +78,37 @@ def test_the_same_order_as_one_by_one(name: str) -> None:
             del rows[request], arrivals[request]
             table.remove(request)
     assert table.first(999, ENGINE, 300.0, 300) == one_by_one(compiled, rows, arrivals, 300.0, 300)
+
+
+@pytest.mark.parametrize("name", ["lamps", "bounded_tail", "infercept", "vtc", "autellix", "edf"])
+def test_few_are_ranked_one_by_one_as_in_columns(name: str) -> None:
+    rng = random.Random(5)
+    compiled = policy(name)
+    tables = WaitingTable(compiled.batch), WaitingTable(compiled.batch, one_by_one_of(compiled))
+    for step in range(200):
+        ids = tables[0].ids
+        if len(ids) > FEW or (ids and rng.random() < 0.4):
+            gone = rng.choice(ids)
+            assert tables[0].remove(gone) == tables[1].remove(gone)
+        else:
+            row = random_row(compiled.rank_keys, rng)
+            if rng.random() < 0.1:
+                row |= {key: math.nan for key in row if key.startswith(("predict.", "session."))}
+            for table in tables:
+                table.add(f"r{step}", row, arrival=float(step), now=step + 0.5, step=step, waited_s=step % 7)
+        now = 1.7 * step
+        orders = [table.first(3, ENGINE, now, step) for table in tables]
+        assert orders[0] == orders[1]
+        assert [tables[0].is_promoted(name) for name in ids] == [tables[1].is_promoted(name) for name in ids]
+    assert tables[0].nans >= tables[1].nans  # one alone isn't ranked
+
+
+def test_of_one_alone_that_its_own_wait_promotes_the_engine_is_not_asked() -> None:
+    compiled, rng = policy("lamps"), random.Random(1)
+    table = WaitingTable(compiled.batch, one_by_one_of(compiled))
+    table.add("old", random_row(compiled.rank_keys, rng), arrival=0.0, now=0.0, step=0)
+    assert not table.asks_engine
+    assert table.first(1, {}, 9.0, 1) == ["old"] and not table.is_promoted("old")
+    assert table.first(1, {}, 10.0, 2) == ["old"] and table.is_promoted("old")
+    table.add("new", random_row(compiled.rank_keys, rng), arrival=10.0, now=10.0, step=2)
+    assert table.asks_engine

@@ -12,6 +12,7 @@ from vllm.v1.core.kv_cache_utils import get_request_block_hasher
 
 from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.virtual import jobs, shortcuts, updates
+from engine_adapter.virtual.beside import DecodesBeside
 from engine_adapter.virtual.decode import DecodeRuns
 from engine_adapter.virtual.driver import Driver, run
 from engine_adapter.virtual.simulate import Simulation
@@ -33,6 +34,7 @@ def step_by_step(given: Simulation) -> tuple[bytes, object]:
     """The same, each of its steps scheduled and updated by vLLM."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DecodeRuns, "take", lambda runs, until_s: (0, ()))
+        patch.setattr(DecodesBeside, "taken", lambda scheduler: ())
         patch.setattr(updates, "skip_plain_updates", lambda scheduler: None)
         patch.setattr(DecodeRuns, "take_ahead", lambda runs, output, ends_s, until_s: (0, output, ends_s))
         return outcome(given)
@@ -164,4 +166,34 @@ def test_sessions_that_expire_end_a_run_once_a_second(ahead: bool, monkeypatch: 
     found = driver.drain()
     assert driver.engine.lamps is not None and len(driver.engine.lamps.sessions) < 10
     assert scheduled < 30 + 2 * found.virtual_s < found.steps / 4
+    assert outcome(given) == step_by_step(given)
+
+
+@pytest.mark.parametrize("policy", ["stock", "fcfs", "lamps"])
+@pytest.mark.parametrize("ahead", [False, True])
+def test_beside_prefills_vllm_sees_few_of_those_that_decode(policy: str, ahead: bool) -> None:
+    # Prompts of three chunks come one after the other, beside eleven long answers.
+    long = (session(f"s{n}", (20, 300)) for n in range(11))
+    coming = (session(f"p{n}", (150, 2)) for n in range(40))
+    given = simulation(
+        policy,
+        trace=Trace("beside", (*long, *coming)),
+        profile=profile(async_scheduling=ahead, kv_tokens=8000, max_num_batched_tokens=64),
+        load=Load(rate=12.0, seed=4),
+    )
+    driver = Driver(given)
+    seen = running = 0
+    taken = DecodesBeside.taken
+
+    def counted(scheduler: Any) -> Any:
+        nonlocal seen, running
+        found = taken(scheduler)
+        running += len(scheduler.running)
+        seen += len(scheduler.running) - len(found)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DecodesBeside, "taken", counted)
+        driver.drain()
+    assert 0 < seen < running / 3
     assert outcome(given) == step_by_step(given)
