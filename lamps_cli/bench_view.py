@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lamps_cli.exit_codes import ExitCode
-from lamps_cli.load_options import describe_arrivals, describe_scales
+from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
 from lamps_cli.output import talk, warn
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ TOLERABLE_LAG_S = 0.25
 def render(result: BenchResult, summary: Summary) -> str:
     """The figures for a person."""
     load = result.load
-    scales = [*describe_scales(load), *{"oracle": ["ORACLE hints"], "none": ["no hints"], "tool": []}[result.hints]]
+    scales = [*describe_scales(load), *describe_telling(result.hints, result.prompts)]
     head = (
         f"{result.trace}: {summary.sessions} sessions {describe_arrivals(load.arriving, load.rate)}, seed {load.seed}"
     )

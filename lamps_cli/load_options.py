@@ -14,6 +14,7 @@ from lamps_cli.errors import Failure
 if TYPE_CHECKING:
     from engine_adapter.workload.arriving import Arriving
     from engine_adapter.workload.load import Load
+    from engine_adapter.workload.result import Hints, Prompts
 
 _OPTIONS = (
     click.option("--sessions", type=click.IntRange(1), help="How many sessions.  [default: each of the trace once]"),
@@ -127,3 +128,9 @@ def describe_scales(load: Load) -> list[str]:
     said = [f"gaps x {load.gap_scale:g}"] if load.gap_scale != 1 else []
     said += [f"gaps <= {load.max_gap_s:g} s"] if load.max_gap_s is not None else []
     return said + ([f"lengths x {load.length_scale:g}"] if load.length_scale != 1 else [])
+
+
+def describe_telling(hints: Hints, prompts: Prompts) -> list[str]:
+    """What the server is told beside what it usually is, in a few words each."""
+    said: dict[Hints, list[str]] = {"oracle": ["ORACLE hints"], "none": ["no hints"], "tool": []}
+    return said[hints] + (["real text"] if prompts == "text" else [])

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -73,18 +75,30 @@ class _Details(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     prompt_tokens_details: _Details | None = None
+
+    @property
+    def cached_tokens(self) -> int | None:
+        """Prompt tokens from the prefix cache; None unless the server runs with --enable-prompt-tokens-details."""
+        return None if self.prompt_tokens_details is None else self.prompt_tokens_details.cached_tokens
 
 
 class _Error(msgspec.Struct):
     message: str = "no message"
 
 
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
+class Event(msgspec.Struct):
+    """What any answer may hold."""
+
+    usage: Usage | None = None
     error: _Error | None = None
+
+
+class _Chunk(Event):
+    choices: list[_Choice] = []
 
 
 class _Model(msgspec.Struct):
@@ -96,7 +110,7 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
-_CHUNK = msgspec.json.Decoder(_Chunk)
+T = TypeVar("T", bound=Event)
 
 
 class Client:
@@ -190,35 +204,39 @@ class Client:
         }
         if xargs:
             body["vllm_xargs"] = xargs
+        return await self._stream(body, session, output)
+
+    async def streamed(self, path: str, body: Mapping[str, Any], session: str, kind: type[T]) -> AsyncIterator[T]:
+        """What the server sends in answer to *body*, event by event. Raises TurnError when it fails or takes too long.
+
+        Close it (contextlib.aclosing): a connection that is read to the end is used again.
+        """
         # A router before several servers keeps a session together by the header; in the server the body wins.
         headers = {"Content-Type": "application/json", "X-Session-ID": quote(session)}
+        content = msgspec.json.encode(body)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._stream(msgspec.json.encode(body), headers, output)
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._http.stream("POST", path, content=content, headers=headers) as response,
+            ):
+                if response.status_code != 200:
+                    raise TurnError(_refusal(response.status_code, await response.aread()))
+                async for line in response.aiter_lines():
+                    if line.startswith("data: ") and line != "data: [DONE]":
+                        yield _decoded(line[6:], kind)
         except TimeoutError:
             raise TurnError(f"no complete answer within {self._timeout_s:g} s") from None
         except httpx.TransportError as error:
             raise ConnectionFailed(f"connection lost ({_reason(error)})") from None
 
-    async def _stream(self, body: bytes, headers: Mapping[str, str], output: int) -> Answer:
+    async def _stream(self, body: Mapping[str, Any], session: str, output: int) -> Answer:
         token_ids: list[int] = []
         cached: int | None = None
         first_at = done_at = 0.0
         finish = None
-        async with self._http.stream("POST", "/v1/completions", content=body, headers=headers) as response:
-            if response.status_code != 200:
-                raise TurnError(_refusal(response.status_code, await response.aread()))
-            async for line in response.aiter_lines():
-                if not line.startswith("data: ") or line == "data: [DONE]":
-                    continue
-                try:
-                    chunk = _CHUNK.decode(line[6:])
-                except msgspec.MsgspecError as error:
-                    raise TurnError(f"the server sent something else than a completion: {error}") from None
-                if chunk.error is not None:
-                    raise TurnError(f"the server failed: {chunk.error.message}")
-                if chunk.usage is not None and chunk.usage.prompt_tokens_details is not None:
-                    cached = chunk.usage.prompt_tokens_details.cached_tokens
+        async with aclosing(self.streamed("/v1/completions", body, session, _Chunk)) as chunks:
+            async for chunk in chunks:
+                cached = chunk.usage.cached_tokens if chunk.usage is not None else cached
                 for choice in chunk.choices:
                     finish = choice.finish_reason or finish
                     if choice.token_ids:
@@ -243,6 +261,17 @@ def _reason(error: httpx.TransportError) -> str:
             return "the server closed it"
         case _:
             return str(error) or type(error).__name__
+
+
+def _decoded(data: str, kind: type[T]) -> T:
+    """One event. Raises TurnError for a failure that the server tells, or what is none of its kind."""
+    try:
+        event = msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise TurnError(f"the server sent something else than a completion: {error}") from None
+    if event.error is not None:
+        raise TurnError(f"the server failed: {event.error.message}")
+    return event
 
 
 def _refusal(status: int, body: bytes) -> str:

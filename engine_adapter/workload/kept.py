@@ -36,6 +36,7 @@ def kept(result: BenchResult) -> dict[str, Any]:
         "max_model_len": result.server.max_model_len,
         "load": load_document(result.load),
         "hints": result.hints,
+        "prompts": result.prompts,
         "ended": result.ended,
         "duration_s": round(result.duration_s, 6),
         "counters": result.counters,
@@ -62,6 +63,7 @@ def restored(values: Mapping[str, Any]) -> BenchResult:
             ended=values["ended"],
             duration_s=values["duration_s"],
             counters=values["counters"],
+            prompts=values["prompts"],
         )
     except (LookupError, TypeError, ValueError) as problem:
         raise NotKept(f"not a run: {problem!r}") from None

@@ -8,14 +8,16 @@ was measured.
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine_adapter.workload.client import Client, ConnectionFailed, ServerError, ServerInfo, TurnError
+from engine_adapter.workload.dialogue import Dialogue, Named, TextDialogue, TokenDialogue
 from engine_adapter.workload.load import Arrival, Load, Plan, TokenSource, plan
-from engine_adapter.workload.result import BenchResult, Ended, Hints, SessionResult, TurnResult
+from engine_adapter.workload.result import BenchResult, Ended, Hints, Prompts, SessionResult, TurnResult
 from engine_adapter.workload.trace import SessionTrace, Trace
 
 Progress = Callable[[tuple[SessionResult, ...], float], None]
@@ -41,6 +43,8 @@ class BenchConfig:
     """Longest time one turn may take."""
     stream_interval: int = FIRST_AND_LAST
     """Tokens per streamed chunk."""
+    prompts: Prompts = "tokens"
+    """What is sent: random token ids and forced lengths, or real text, of which the model makes its own answers."""
 
 
 def run_bench(config: BenchConfig, progress: Progress | None = None) -> BenchResult:
@@ -69,6 +73,7 @@ async def replay(config: BenchConfig, progress: Progress | None = None) -> Bench
         ended=ended,
         duration_s=duration_s,
         counters=_differences(before, after),
+        prompts=config.prompts,
     )
 
 
@@ -152,29 +157,37 @@ class _Run:
             await self._session(arrival, result)
             arrival = planned.after_end(self.now())
 
+    def _dialogue(self, arrival: Arrival) -> Dialogue:
+        named = Named(self._server.model, f"{self._salt}-{arrival.name}", self._salt)
+        seed = self._config.load.seed
+        match self._config.prompts:
+            case "tokens":
+                return TokenDialogue(self._client, named, TokenSource(seed, arrival.name))
+            case "text":
+                return TextDialogue(self._client, named, arrival.session, random.Random(f"{seed}/text/{arrival.name}"))
+
     async def _session(self, arrival: Arrival, result: SessionResult) -> None:
-        tokens = TokenSource(self._config.load.seed, arrival.name)
+        talk = self._dialogue(arrival)
         due_s = possible_s = arrival.arrival_s
         for index, turn in enumerate(arrival.session.turns):
-            prompt = tokens.prompt(turn)
+            talk.prepare(turn)
             await asyncio.sleep(max(0.0, due_s - self.now()))
             record = TurnResult(
-                len(prompt), turn.output, turn.gap_s, due_s, lag_s=self.now() - possible_s, shared_tokens=turn.shared
+                turn.prompt, turn.output, turn.gap_s, due_s, lag_s=self.now() - possible_s, shared_tokens=turn.shared
             )
             result.turns.append(record)
             told = xargs(arrival.session, index, self._config.hints)
             try:
-                session = f"{self._salt}-{arrival.name}"
-                answer = await self._client.turn(self._server.model, prompt, turn.output, session, self._salt, told)
+                answer = await talk.ask(turn, arrival.session.calls_after(index), told)
             except TurnError as failure:
                 result.error = str(failure)
                 if isinstance(failure, ConnectionFailed) and not await self._client.alive():
                     self._gone.set()
                 return
-            record.cached_tokens = answer.cached_tokens
+            record.prompt_tokens, record.output_tokens = answer.prompt_tokens, answer.output_tokens
+            record.shared_tokens, record.cached_tokens = answer.shared_tokens, answer.cached_tokens
             record.first_token_s = answer.first_token_at - self._began
             record.done_s = answer.done_at - self._began
-            tokens.answered(prompt, answer.token_ids)
             if index + 1 < len(arrival.session.turns):
                 due_s = record.done_s + arrival.session.turns[index + 1].gap_s
                 possible_s = max(due_s, self.now())  # the stream may end some time after its last token

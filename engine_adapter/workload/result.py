@@ -9,6 +9,7 @@ from engine_adapter.workload.client import ServerInfo
 from engine_adapter.workload.load import Load
 
 Hints = Literal["tool", "oracle", "none"]
+Prompts = Literal["tokens", "text"]
 Ended = Literal["finished", "interrupted", "server gone", "stalled"]
 
 
@@ -83,6 +84,7 @@ class BenchResult:
     ended: Ended
     duration_s: float
     counters: dict[str, float] | None
+    prompts: Prompts = "tokens"
 
 
 @dataclass(frozen=True, slots=True)

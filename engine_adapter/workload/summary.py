@@ -131,6 +131,7 @@ def as_document(result: BenchResult) -> dict[str, Any]:
         "url": result.url,
         "model": result.server.model,
         "hints": result.hints,
+        "prompts": result.prompts,
         "load": asdict(result.load),
         "ended": result.ended,
         "duration_s": result.duration_s,

@@ -68,6 +68,13 @@ ONE_URL = "http://127.0.0.1:8000"
     help="What the scheduler is told: the tool a turn calls; also its duration and all lengths; nothing.",
 )
 @click.option(
+    "--prompts",
+    type=click.Choice(["tokens", "text"]),
+    default="tokens",
+    show_default=True,
+    help="Random token ids with forced lengths; or chats of real text with tools, which the model answers itself.",
+)
+@click.option(
     "--model", help="Name of the served model.  [default: the server's first]  With --policies: what to serve."
 )
 @click.option("--api-key", envvar=["LAMPS_API_KEY", "VLLM_API_KEY"], show_envvar=True, help="The server's key.")
@@ -93,6 +100,7 @@ def bench(
     load: Load,
     seed: int,
     hints: Any,
+    prompts: Any,
     model: str | None,
     api_key: str | None,
     timeout: float,
@@ -124,7 +132,7 @@ def bench(
         raise Failure("nan is not a number to measure with")
     if out is not None and not out.parent.is_dir():
         raise Failure(f"can't write {out}: there is no folder {out.parent}")
-    common = {"hints": hints, "model": model, "api_key": api_key, "timeout_s": timeout}
+    common = {"hints": hints, "prompts": prompts, "model": model, "api_key": api_key, "timeout_s": timeout}
     if _compares(urls, policies, rates, comparing):
         if stream_interval is not None:
             raise Failure("--stream-interval is for one run against one server")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from engine_adapter.workload.arriving import Closed
 from engine_adapter.workload.kept import load_document
 from engine_adapter.workload.load import Load
-from engine_adapter.workload.result import Hints
+from engine_adapter.workload.result import Hints, Prompts
 from engine_adapter.workload.trace import Trace, written
 
 By = Literal["load", "rate", "clients", "recorded"]
@@ -56,6 +56,7 @@ class Asked:
     points: tuple[Point, ...]
     seeds: tuple[int, ...]
     hints: Hints = "tool"
+    prompts: Prompts = "tokens"
     model: str | None = None
     flags: tuple[str, ...] = ()
     warm_up: int = 30
@@ -131,6 +132,7 @@ def document(asked: Asked, system: System, point: Point, load: Load) -> dict[str
         "at": point.at,
         "load": load_document(load),
         "hints": asked.hints,
+        "prompts": asked.prompts,
         "warm_up": asked.warm_up,
     }
 

@@ -116,9 +116,7 @@ def _replayed(
     asked: Asked, system: System, load: Load, server: Reached, tell: Progress
 ) -> tuple[BenchResult, Disturbance]:
     """Warm up, look at the machine, measure, look again."""
-    config = BenchConfig(
-        server.url, asked.trace, load, asked.hints, _served(asked, system), asked.api_key, asked.timeout_s
-    )
+    config = _config(asked, system, load, server)
     if asked.warm_up:
         tell(": warming up", 0.0)
         warmed = run_bench(replace(config, load=warming(load, asked.warm_up)))
@@ -143,9 +141,18 @@ def _replayed(
     return result, disturbance(before, during, after)
 
 
-def _served(asked: Asked, system: System) -> str | None:
-    """The name to ask for: of a server that was started here the only one."""
-    return asked.model if system.url else None
+def _config(asked: Asked, system: System, load: Load, server: Reached) -> BenchConfig:
+    """A run on *server*. One that was started here has a model of one name, whatever was asked for."""
+    return BenchConfig(
+        server.url,
+        asked.trace,
+        load,
+        asked.hints,
+        asked.model if system.url else None,
+        asked.api_key,
+        asked.timeout_s,
+        prompts=asked.prompts,
+    )
 
 
 @contextmanager
@@ -170,9 +177,7 @@ def _saturation(asked: Asked, file: RunsFile, logs: Path, progress: Progress) ->
         return known
     try:
         with reached(asked, system, logs, lambda: progress(f"saturation: starting {system.name}", 0.0)) as server:
-            config = BenchConfig(
-                server.url, asked.trace, asked.load, "none", _served(asked, system), asked.api_key, asked.timeout_s
-            )
+            config = _config(asked, system, asked.load, server)
             found = saturation(config, lambda text: progress(f"saturation: {text}", 0.0))
     except (ServerError, DidNotStart) as problem:
         raise NoSaturation(str(problem)) from None

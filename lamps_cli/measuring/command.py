@@ -36,7 +36,7 @@ _BAR = 20  # characters
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The options of the command that matter here. *common*: hints, model, api_key, timeout_s."""
+    """The options of the command that matter here. *common*: hints, prompts, model, api_key, timeout_s."""
 
     trace: str
     urls: tuple[str, ...]

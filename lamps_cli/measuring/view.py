@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine_adapter.workload.summary import as_document
-from lamps_cli.load_options import describe_arrivals, describe_scales
+from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
 from lamps_cli.measuring.asked import Planned, Point
 from lamps_cli.measuring.carrying import Measured
 from lamps_cli.measuring.runs_file import Line, described
@@ -56,7 +56,7 @@ def head(measured: Measured, point: Point) -> str:
     parts = [f"load {point.at:g}"] if point.by == "load" else []
     parts += [describe_arrivals(load.arriving, round(load.rate, 4)), *describe_scales(load)]
     parts += [f"{seeds} seed{'s' * (seeds != 1)}"]
-    parts += {"oracle": ["ORACLE hints"], "none": ["no hints"], "tool": []}[measured.asked.hints]
+    parts += describe_telling(measured.asked.hints, measured.asked.prompts)
     return ", ".join(parts + ([f"PARTIAL: {len(runs)} of {wanted} runs"] if len(runs) < wanted else []))
 
 

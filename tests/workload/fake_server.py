@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+CALL = '{"answer": "short"}'
+
 
 @dataclass
 class FakeServer:
@@ -41,6 +43,7 @@ class FakeServer:
                 Route("/health", lambda request: PlainTextResponse("")),
                 Route("/v1/models", self.models),
                 Route("/v1/completions", self.completions, methods=["POST"]),
+                Route("/v1/chat/completions", self.chat, methods=["POST"]),
                 Route("/metrics", self.metrics),
             ]
         )
@@ -67,6 +70,26 @@ class FakeServer:
         if self.refuse_prompts_over is not None and len(body["prompt"]) > self.refuse_prompts_over:
             return JSONResponse({"error": {"message": "prompt too long", "code": 400}}, status_code=400)
         return StreamingResponse(self.stream(body), media_type="text/event-stream")
+
+    async def chat(self, request: Request) -> Response:
+        """Says five words, or calls the tool that is named."""
+        body = await request.json()
+        self.asked.append(body)
+        choice = body.get("tool_choice", "none")
+        said = {"content": "five words and no more"}
+        if choice != "none":
+            said = {"tool_calls": [{"index": 0, "function": {"name": choice["function"]["name"], "arguments": CALL}}]}
+        return StreamingResponse(self.chat_stream(body, said), media_type="text/event-stream")
+
+    async def chat_stream(self, body: dict[str, Any], said: dict[str, Any]) -> AsyncIterator[str]:
+        yield f"data: {json.dumps({'choices': [{'delta': {'role': 'assistant', 'content': ''}}]})}\n\n"
+        await asyncio.sleep(self.delay_s)
+        yield f"data: {json.dumps({'choices': [{'delta': said}]})}\n\n"
+        if self.cut_after is None:
+            prompt = sum(len(message["content"]) for message in body["messages"]) // 3
+            usage = {"prompt_tokens": prompt, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 7}}
+            yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n"
+        yield "data: [DONE]\n\n"
 
     async def stream(self, body: dict[str, Any]) -> AsyncIterator[str]:
         tokens = answer(body)
