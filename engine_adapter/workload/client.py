@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
@@ -206,7 +206,9 @@ class Client:
             body["vllm_xargs"] = xargs
         return await self._stream(body, session, output)
 
-    async def streamed(self, path: str, body: Mapping[str, Any], session: str, kind: type[T]) -> AsyncIterator[T]:
+    async def streamed(
+        self, path: str, body: Mapping[str, Any], session: str, kind: type[T]
+    ) -> AsyncGenerator[T, None]:
         """What the server sends in answer to *body*, event by event. Raises TurnError when it fails or takes too long.
 
         Close it (contextlib.aclosing): a connection that is read to the end is used again.

@@ -11,8 +11,10 @@ import pytest
 
 from engine_adapter.workload.arriving import Closed
 from engine_adapter.workload.load import Load
+from engine_adapter.workload.replay import BenchConfig
 from engine_adapter.workload.trace import load_trace
 from lamps_cli.measuring import carrying, machine
+from lamps_cli.measuring import saturation as searching
 from lamps_cli.measuring.asked import Asked, Point, System, load_of, planned, points_of, warming
 from lamps_cli.measuring.carrying import measure
 from lamps_cli.measuring.runs_file import RunsFile
@@ -163,16 +165,43 @@ def test_results_of_another_version_are_named_and_not_mixed(
     assert all(line.made_by["lamps"] == "99.0" for line in again.runs.values())
 
 
-def test_loads_are_shares_of_what_a_closed_loop_completes(asked: Asked, file: RunsFile, servers, monkeypatch) -> None:
-    monkeypatch.setattr("lamps_cli.measuring.saturation.FIRST", 2)
+def test_loads_are_shares_of_what_a_closed_loop_completes(asked: Asked, file: RunsFile, monkeypatch) -> None:
+    searched = []
+
+    def found(config, tell):
+        searched.append(config.url)
+        return 100.0
+
+    monkeypatch.setattr(carrying, "saturation", found)
     asked = replace(asked, points=points_of("load", [0.5, 2.0]), seeds=(0,))
     measured = measure(asked, file, quiet)
-    assert measured.saturation is not None and measured.saturation > 0
+    assert searched == [asked.systems[0].url]
     rates = {run.point.at: result.load.rate for run, result in measured.whole.items()}
-    assert rates == {0.5: 0.5 * measured.saturation, 2.0: 2.0 * measured.saturation}
-    before = len(servers[0].asked)
-    assert measure(asked, RunsFile.read(file.path), quiet).saturation == measured.saturation
-    assert len(servers[0].asked) == before
+    assert rates == {0.5: 50.0, 2.0: 200.0}
+    assert measure(asked, RunsFile.read(file.path), quiet).saturation == 100.0
+    assert len(searched) == 1
+
+
+def test_clients_are_doubled_until_they_complete_no_more(asked: Asked, monkeypatch) -> None:
+    """A server that completes one session a second and client, up to 40 clients; behind, it completes 30."""
+    tried = []
+
+    def made_up(config, clients, tell):
+        tried.append(clients)
+        every_s = 1 / (clients if clients <= 40 else 30)
+        sessions = [session for seed in range(9) for session in made.result(seed, 1.0).sessions]
+        for number, session in enumerate(sessions):
+            session.arrival_s = number * every_s
+            session.turns[-1].done_s = session.arrival_s + every_s
+        return replace(made.result(0, 1.0), sessions=tuple(sessions))
+
+    monkeypatch.setattr(searching, "_tried", made_up)
+    config = BenchConfig("http://nowhere", asked.trace)
+    assert searching.saturation(config, lambda text: None) == pytest.approx(30, rel=0.05)
+    assert tried == [16, 32, 64]
+    monkeypatch.setattr(searching, "MOST", 32)
+    with pytest.raises(NoSaturation, match="32 clients don't saturate the server: they complete 32"):
+        searching.saturation(config, lambda text: None)
 
 
 def test_the_rate_of_a_closed_loop_is_of_the_time_when_all_clients_work() -> None:
