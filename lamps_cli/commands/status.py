@@ -12,13 +12,14 @@ from lamps_cli.output import wants_colour, write, write_json
 
 
 @click.command()
-@click.argument("url", default="http://127.0.0.1:8000")
+@click.argument("server", metavar="[URL]", required=False)
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="The server, as URL says it too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON, as the server gives it.")
 @click.option("--api-key", help="The server's key.  [default: LAMPS_API_KEY, then VLLM_API_KEY]")
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Longest wait, in s."
 )
-def status(url: str, as_json: bool, api_key: str | None, timeout: float) -> None:
+def status(server: str | None, url: str, as_json: bool, api_key: str | None, timeout: float) -> None:
     """Show what the scheduler at URL is doing.
 
     Its policy, what runs, what waits and in which order, and the sessions paused on a tool with what became of their
@@ -27,6 +28,7 @@ def status(url: str, as_json: bool, api_key: str | None, timeout: float) -> None
     from engine_adapter.control.client import Unreachable, base_url, fetch_status_text, key_from_environment
     from engine_adapter.control.frames import FrameError, parse_status
 
+    url = server or url
     try:
         text = fetch_status_text(url, api_key or key_from_environment(), timeout)
         parsed = parse_status(text)

@@ -55,6 +55,10 @@ def test_the_frame_is_shown(fake: FakeServer) -> None:
     assert rows[-1] == "turns 3"  # counters at zero are left out
 
 
+def test_the_server_may_be_named_as_in_other_commands(fake: FakeServer) -> None:
+    assert lamps("status", "--url", fake.url).stdout == lamps("status", fake.url).stdout
+
+
 def test_json_is_what_the_server_gave(fake: FakeServer) -> None:
     assert json.loads(lamps("status", fake.url, "--json").stdout) == STATUS
     assert fake.got[0].path.partition("?")[0] == "/lamps/status"
