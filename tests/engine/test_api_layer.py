@@ -9,15 +9,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.testclient import TestClient
 
 from engine_adapter.control.frames import parse_status
 from engine_adapter.vllm.api import routes
 from engine_adapter.vllm.api import verdicts as verdicts_module
+from engine_adapter.vllm.api.changes import Changes
 from engine_adapter.vllm.api.layer import Layer
 from engine_adapter.vllm.api.marks import mark, offers_call, steer
 from engine_adapter.vllm.api.outcome import ChatReader, Outcome, ResponsesReader
+from engine_adapter.vllm.api.plugin import LampsEndpoints
 from engine_adapter.vllm.api.routes import Control, Keys
 from engine_adapter.vllm.api.verdicts import Verdicts
 
@@ -359,9 +363,21 @@ async def test_streams_end_when_the_server_stops(monkeypatch: pytest.MonkeyPatch
         stops.clear()
 
 
-async def test_every_control_route_asks_for_the_key() -> None:
+def test_every_control_route_asks_for_the_key() -> None:
     made, asked = control([[ENGINE_FRAME]])
-    for route in (made.status, made.events, made.state):
-        assert (await route(getting(key="wrong"))).status_code == 401
+    endpoints, app = LampsEndpoints(), FastAPI()
+    endpoints.attach_router(app)
+    endpoints._control, endpoints._changes = made, Changes(Keys(["secret"]), made._command)
+    routes = [(route.path, method) for route in app.routes for method in getattr(route, "methods", ())]
+    ours = [(path, method) for path, method in routes if path.startswith("/lamps/")]
+    assert {("/lamps/state", "GET"), ("/lamps/turns", "GET"), ("/lamps/reload", "POST")} < set(ours)
+    client = TestClient(app)
+    for path, method in ours:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "secret"}):
+            assert client.request(method, path, headers=headers).status_code == 401, (path, headers)
     assert asked == []
+
+
+async def test_a_stream_at_no_pace_is_refused() -> None:
+    made, _ = control([[ENGINE_FRAME]])
     assert (await made.events(getting("every=soon"))).status_code == 400
