@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
 # Memory for all 64 seats: with less, preemptions make runs of the same code differ by more.
 FLAGS = ("--max-model-len", "2304", "--block-size", "32", "--max-num-seqs", "64")
-CLIENTS, SESSIONS = 96, 288
+CLIENTS, SESSIONS = 96, 600
 
 
 def asked(seeds: int) -> Asked:
@@ -41,7 +41,7 @@ def asked(seeds: int) -> Asked:
     return Asked(
         systems=(System("stock", "stock"), System("again", "stock"), slowed),
         trace=load_trace("augmented-single"),
-        load=Load(sessions=SESSIONS, gap_scale=0.1),
+        load=Load(sessions=SESSIONS, gap_scale=0.1, replacement=True),
         points=points_of("clients", [CLIENTS]),
         seeds=tuple(range(seeds)),
         model="random",

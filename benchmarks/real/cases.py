@@ -12,6 +12,7 @@ from functools import cache
 
 import policies
 from engine_adapter.workload.load import Load
+from engine_adapter.workload.result import Prompts
 from engine_adapter.workload.trace import load_trace
 from lamps_cli.measuring.asked import Asked, Point, System, points_of
 from policy_dsl.compiled import compile_policy
@@ -20,12 +21,14 @@ from policy_dsl.loading import load
 SEEDS = (1, 2, 3)
 # 16k tokens of KV: about a quarter of what 200 sessions of augmented-single hold when they all run.
 SHORT_OF_MEMORY = ("--block-size", "32", "--num-gpu-blocks-override", "512", "--max-num-seqs", "64")
+# The same for a model with weights, on a processor: room for four of the longest of 16.
+TEXT_SHORT_OF_MEMORY = ("--block-size", "32", "--num-gpu-blocks-override", "256", "--max-num-seqs", "16")
 # Host memory for stock's own offload, GiB: all that its sessions ever hold.
 OFFLOAD = ("--kv-offloading-size", "1", "--kv-offloading-backend", "native")
 # By what each is for: the engine as it is, its offload, orders, handlings, both.
 SYSTEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "stock": ("stock", ()),
-    "stock, offload": ("stock", OFFLOAD),
+    "stock-offload": ("stock", OFFLOAD),
     "fcfs": ("fcfs", ()),
     "sjf": ("sjf", ()),
     "srpt_aged": ("srpt_aged", ()),
@@ -40,8 +43,8 @@ FIRST = ("stock", "fcfs", "infercept", "lamps")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One part of the page. *longest*: --max-model-len that the small model is given. *elsewhere*: the load for a model
-    of the reader's own, whose tools take their full time."""
+    """One part of the page. *longest*: --max-model-len that *model* is given, beside *flags*. *elsewhere*: the load for
+    a model of the reader's own, whose tools take their full time."""
 
     name: str
     title: str
@@ -50,18 +53,24 @@ class Question:
     load: Load
     elsewhere: Load
     points: tuple[Point, ...]
+    model: str = "random"
+    flags: tuple[str, ...] = SHORT_OF_MEMORY
+    prompts: Prompts = "tokens"
 
     def asked(self, systems: tuple[str, ...], model: str | None = None, flags: tuple[str, ...] = ()) -> Asked:
         """The comparison, on *model* with *flags* of its server, else on the small one."""
-        small = ("--max-model-len", str(self.longest), *SHORT_OF_MEMORY)
+        small = ("--max-model-len", str(self.longest), *self.flags)
         return Asked(
             systems=tuple(map(_system, systems)),
             trace=load_trace(self.trace),
             load=self.load if model is None else self.elsewhere,
             points=self.points,
             seeds=SEEDS,
-            model=model or "random",
+            model=model or self.model,
             flags=small if model is None else flags,
+            # Of text nobody says what it will do: calls are found in the answers.
+            hints="tool" if self.prompts == "tokens" else "none",
+            prompts=self.prompts,
         )
 
 
@@ -74,7 +83,7 @@ def questions() -> tuple[Question, ...]:
     several = replace(quick, sessions=200)
     return (
         Question("single", "One call a session", "augmented-single", 2304, quick, Load(), loads),
-        Question("multi", "Several calls a session", "augmented-multi", 4096, several, Load(), loads),
+        Question("multi", "Several calls a session", "augmented-multi", 2304, several, Load(), loads),
         Question(
             "agentic",
             "Coding agents",
@@ -83,6 +92,18 @@ def questions() -> tuple[Question, ...]:
             agentic,
             Load(sessions=150, length_scale=1 / 16, max_gap_s=60.0),
             points_of("clients", [2, 4, 8, 16, 32]),
+        ),
+        Question(
+            "text",
+            "Real text, SmolLM2-135M",
+            "augmented-multi",
+            2048,
+            Load(sessions=48, gap_scale=0.1, max_gap_s=5.0, length_scale=0.5),
+            Load(),
+            points_of("clients", [4, 8, 16]),
+            "smollm2",
+            TEXT_SHORT_OF_MEMORY,
+            "text",
         ),
     )
 

@@ -111,7 +111,7 @@ def report(measured: Measured, command: Sequence[str]) -> Report:
     """The page's content; its sections are the points."""
     asked, whole = measured.asked, measured.whole
     points = [point for point in asked.points if any(run.point == point for run in whole)]
-    names = " and ".join(dict.fromkeys(run.system.name for run in whole))
+    names = ", ".join(dict.fromkeys(run.system.name for run in whole))
     return Report(
         title=f"{names} on {asked.trace.name}, real servers",
         loads={_place(point): head(measured, point) for point in points},

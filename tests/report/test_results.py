@@ -56,6 +56,10 @@ def test_what_was_not_measured_says_so(known: Path) -> None:
     assert plots.shown("multi") == tables.NOT_MEASURED
 
 
+def test_systems_are_named_on_a_command_line() -> None:
+    assert tuple(",".join(SYSTEMS).split(",")) == tuple(SYSTEMS)
+
+
 def test_a_page_of_ones_own(known: Path) -> None:
     text = tables.page("some/model", known)
     assert text.startswith("# some/model under policies\n")
