@@ -18,6 +18,8 @@ from engine_adapter.virtual.profile import Profile
 from engine_adapter.virtual.provenance import Identity
 
 _DIGITS = 4  # of a measured number: the next ones differ from run to run
+# A request takes longer than this to go over HTTP; less is the clocks' doing.
+_SHORTEST_S = 1e-4
 
 
 def profile_of(measured: Measured, fitted: Fitted, name: str, when: str) -> Profile:
@@ -52,15 +54,17 @@ def as_yaml(profile: Profile) -> str:
 
 
 def overheads(seen: Sequence[Seen]) -> tuple[float, float]:
-    """What a request takes outside the engine, and for each token of its prompt, seconds: of requests that ran one at a
-    time, what their clients waited beyond their time in the engine."""
-    alone = [one for one in seen if one.clients == 1]
-    if not alone:
+    """What a request takes in the server in front of the engine, and for each token of its prompt, seconds.
+
+    From what clients waited beyond their requests' time in the engine, where they sent one request alone or all theirs
+    at once: of n at once that are handled one after the other, the mean waits for (n + 1) / 2.
+    """
+    told = [one for one in seen if one.clients in (1, one.requests)]
+    if not told:
         return 0.0, 0.0
-    columns = np.array([(1.0, one.prompt) for one in alone])
-    beyond = np.array([max(one.client_s - one.engine_s, 0.0) for one in alone])
-    weights = np.array([one.requests / max(rest, 1e-4) ** 2 for one, rest in zip(alone, beyond, strict=True)])
-    base_s, token_s = non_negative(columns, beyond, weights).tolist()
+    columns = np.array([((one.clients + 1) / 2, one.prompt * (one.clients + 1) / 2) for one in told])
+    beyond = np.array([max(one.client_s - one.engine_s, 0.0) for one in told])
+    base_s, token_s = non_negative(columns, beyond, 1.0 / np.maximum(beyond, _SHORTEST_S) ** 2).tolist()
     return base_s, token_s
 
 
@@ -82,8 +86,8 @@ def _source(measured: Measured, when: str) -> str:
     return (
         f"Measured on {when} by `lamps profile`, under the policy {measured.policy}, in {measured.seconds:.0f} s:"
         f" {len(measured.steps):,} steps of {measured.done} of {measured.planned} phases of load. Step times are fitted"
-        " by least squares of relative errors without negative terms; overhead is what clients of single requests"
-        f" waited beyond the requests' time in the engine.{cut}{swap}"
+        " by least squares of relative errors without negative terms; overhead is what clients waited beyond their"
+        f" requests' time in the engine, requests being handled one after the other.{cut}{swap}"
     )
 
 

@@ -48,6 +48,8 @@ class _Client:
     prompt: list[int] | None = None
     judged: bool = False
     """Whether the engine waits to be told how the present turn ended."""
+    reached: bool = False
+    """Whether the next turn has passed the server in front of the engine, or there is none."""
 
     @property
     def record(self) -> TurnResult:
@@ -72,6 +74,8 @@ class Driver:
         self._clients: dict[str, _Client] = {}  # by the name of their request
         self._upcoming: list[tuple[float, int, float, _Client]] = []  # a heap: when it comes, and since when it is due
         self._number = count()
+        self._has_front = bool(simulation.profile.overhead_s or simulation.profile.overhead_token_s)
+        self._front_free_s = 0.0  # when the server in front of the engine has handed all requests on
         self._ended = 0
         self._idle_since: float | None = None  # requests are there, and nothing can be scheduled
         self._wait_s = _FIRST_WAIT_S
@@ -130,7 +134,10 @@ class Driver:
         upcoming, now = self._upcoming, self.clock()
         while upcoming and upcoming[0][0] <= now:
             _, _, due_s, client = heapq.heappop(upcoming)
-            self._send(client, due_s)
+            if client.reached:
+                self._send(client, due_s)
+            else:
+                self._reach(client, due_s)
 
     def _heard(self, events: Events) -> None:
         now = self.clock()
@@ -169,10 +176,16 @@ class Driver:
         self._await(_Client(arrival, result, Tokens(next(self._sessions))), arrival.arrival_s)
 
     def _await(self, client: _Client, due_s: float) -> None:
-        profile = self.engine.profile
-        turn = client.arrival.session.turns[client.index]
-        comes_s = due_s + profile.overhead_s + profile.overhead_token_s * turn.prompt
-        heapq.heappush(self._upcoming, (comes_s, next(self._number), due_s, client))
+        client.reached = not self._has_front
+        heapq.heappush(self._upcoming, (due_s, next(self._number), due_s, client))
+
+    def _reach(self, client: _Client, due_s: float) -> None:
+        """The client's next turn is sent: the engine has it when the server in front of it has seen to those before."""
+        profile, turn = self.engine.profile, client.arrival.session.turns[client.index]
+        takes_s = profile.overhead_s + profile.overhead_token_s * turn.prompt
+        self._front_free_s = max(due_s, self._front_free_s) + takes_s
+        client.reached = True
+        heapq.heappush(self._upcoming, (self._front_free_s, next(self._number), due_s, client))
 
     def _send(self, client: _Client, due_s: float) -> None:
         """The client's next turn reaches the engine."""

@@ -114,7 +114,7 @@ class Profile(_Strict):
     host_bytes: Bytes | None = None
     """Host memory for swapped KV; without it nothing is swapped."""
     overhead_s: Seconds = 0.0
-    """Of a request outside the engine: HTTP, tokenising, the way back. It holds nobody else up."""
+    """Of a request in the server in front of the engine, which handles one after the other: HTTP, tokenising."""
     overhead_token_s: Seconds = 0.0
     """The same, for each token of its prompt."""
     engine: Identity | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
     from engine_adapter.profiling.phases import Phase
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+# A large model loads for minutes.
+_START_S = 1800.0
+# What a server is started with: order costs nothing, and where there is host memory it is used.
+_SWAPS = """lamps 1
+policy measured "First come, first served; what calls is swapped, so that swap is measured."
+rank request.arrival
+on call swap
+"""
 
 
-@click.command()
-@click.argument("url", default="http://127.0.0.1:8000")
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
 @click.option("-o", "--out", type=_FILE, metavar="FILE", help="The profile.  [default: where `lamps serve` finds it]")
 @click.option("--html", "page", type=_FILE, metavar="FILE", help="Write how well it fits, with plots, as one page.")
 @click.option("--name", help="Of the profile.  [default: the name of FILE]")
@@ -33,25 +41,35 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Stop measuring after so long; what was measured until then is fitted.",
 )
 @click.option("--api-key", help="The server's key.  [default: LAMPS_API_KEY, then VLLM_API_KEY]")
+@click.option("--model", metavar="FOLDER|NAME", help="Start a server of this model for it, with the flags that follow.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile, and how well it fits, as JSON.")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[URL | FLAGS OF LAMPS SERVE]")
 def profile(
-    url: str, out: Path | None, page: Path | None, name: str | None, seconds: float, api_key: str | None, as_json: bool
+    out: Path | None,
+    page: Path | None,
+    name: str | None,
+    seconds: float,
+    api_key: str | None,
+    model: str | None,
+    as_json: bool,
+    words: tuple[str, ...],
 ) -> None:
-    """Measure the engine of the server at URL: prefill, decode by batch and context, what a step and a request cost.
+    """Measure an engine: prefill, decode by batch and context, what a step and a request cost.
 
-    The server must be scheduled by lamps, since its steps are told by its scheduler; `--policy fcfs` is as good as any,
+    The one of the server at URL (http://127.0.0.1:8000), or with --model of one that is started for it and stopped.
+    A server must be scheduled by lamps, since its steps are told by its scheduler; `--policy fcfs` is as good as any,
     and swap is measured where its policy swaps. Let nobody else use it meanwhile. Ctrl-C fits what was measured until
     then.
 
     \b
-    lamps serve --policy fcfs --model random &
-    lamps profile -o mine.yaml --html mine.html
+    lamps profile http://127.0.0.1:8000 -o mine.yaml --html mine.html
+    lamps profile --model random --max-model-len 2304 -o mine.yaml
     lamps simulate --profile mine.yaml --against stock
 
     Exit status: 0 measured, 1 a part of the load failed or too little was measured, 2 wrong use, 3 no server,
     130 interrupted (the profile of what was measured is written).
     """
-    from engine_adapter.control.client import key_from_environment
+    from engine_adapter.control.client import DEFAULT_URL, key_from_environment
     from engine_adapter.profiling.document import as_yaml, profile_of
     from engine_adapter.profiling.fit import FitError, fit_steps
     from engine_adapter.virtual.provenance import Identity
@@ -64,7 +82,12 @@ def profile(
     for path in (out, page):
         if path is not None and not path.expanduser().parent.is_dir():
             raise Failure(f"can't write {path}: there is no folder {path.parent}")
-    measured = _measured(url, api_key or key_from_environment(), seconds)
+    if model is not None:
+        measured = _started(model, words, seconds)
+    else:
+        if len(words) > 1 or (words and words[0].startswith("-")):
+            raise click.UsageError(f"no such option or argument: {words[-1]} (flags of `lamps serve` need --model)")
+        measured = _measured(words[0] if words else DEFAULT_URL, api_key or key_from_environment(), seconds)
     try:
         fitted = fit_steps(measured.steps, measured.ended == "complete", measured.missed)
     except FitError as problem:
@@ -82,6 +105,23 @@ def profile(
         write(render(found, measured))
     _tell(measured, path, kept=out is None)
     click.get_current_context().exit(_status(measured))
+
+
+def _started(model: str, flags: tuple[str, ...], seconds: float) -> Measured:
+    """What was measured of a server that is started for it. Failure where it doesn't start, or can't be measured."""
+    from lamps_cli.measuring.command import ending_as_ctrl_c
+    from lamps_cli.measuring.servers import DidNotStart, serve_words, serving
+
+    with tempfile.TemporaryDirectory() as folder:
+        policy, log = Path(folder) / "measured.lamps", Path(folder) / "server.log"
+        policy.write_text(_SWAPS, encoding="utf-8")
+        talk(f"starting a server of {model}")
+        try:
+            words = serve_words(str(policy), (), model, flags)
+            with ending_as_ctrl_c(), serving(words, log, _START_S) as server:
+                return _measured(server.url, None, seconds)
+        except DidNotStart as problem:
+            raise Failure(str(problem), code=ExitCode.UNREACHABLE) from None
 
 
 def _measured(url: str, key: str | None, seconds: float) -> Measured:

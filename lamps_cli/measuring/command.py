@@ -68,7 +68,7 @@ def compare(choices: Choices) -> ExitCode:
             lines = ", ".join(map(str, file.damaged))
             warn(f"{file.path}: lines that aren't whole runs are left out: {lines}")
         talk(f"each run is kept in {file.path}")
-        with _ending_as_ctrl_c():
+        with ending_as_ctrl_c():
             measured = measure(asked, file, _show)
     except Unreadable as problem:
         raise Failure(str(problem)) from None
@@ -184,7 +184,7 @@ def _points(choices: Choices) -> tuple[Point, ...]:
 
 
 @contextmanager
-def _ending_as_ctrl_c() -> Iterator[None]:
+def ending_as_ctrl_c() -> Iterator[None]:
     """A terminal that is closed and a request to end are taken as Ctrl-C: servers are stopped, what is done is kept."""
 
     def as_ctrl_c(number: int, frame: FrameType | None) -> None:

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 
 from engine_adapter.control.steps import About
+from engine_adapter.runtime.activation import compiled
 from engine_adapter.virtual.profile import load_profile
 from engine_adapter.virtual.provenance import Identity
+from lamps_cli.commands.profile import _SWAPS
 from lamps_cli.exit_codes import ExitCode
 from tests.cli.running import LAMPS, lamps
 from tests.engine.server import KEY, Server
@@ -80,6 +82,21 @@ def test_no_server_and_no_folder(tmp_path: Path) -> None:
     assert run.returncode == ExitCode.UNREACHABLE and "nothing answers at http://127.0.0.1:9" in run.stderr
     run = lamps("profile", "-o", tmp_path / "none" / "mine.yaml")
     assert run.returncode == ExitCode.USAGE and "there is no folder" in run.stderr
+
+
+def test_flags_of_a_server_need_a_model(tmp_path: Path) -> None:
+    run = lamps("profile", "--max-model-len", "100", "-o", tmp_path / "mine.yaml")
+    assert run.returncode == ExitCode.USAGE and "flags of `lamps serve` need --model" in run.stderr
+
+
+def test_a_server_that_doesnt_start_is_told(tmp_path: Path) -> None:
+    run = lamps("profile", "--model", tmp_path / "none", "-o", tmp_path / "mine.yaml")
+    assert run.returncode == ExitCode.UNREACHABLE and "the server ended with status" in run.stderr, run.stderr
+
+
+def test_the_policy_of_a_server_that_is_started_swaps() -> None:
+    policy = compiled(_SWAPS, "measured.lamps", ())
+    assert policy.name == "measured" and "on call" in policy.statements
 
 
 def test_interrupted_it_keeps_what_was_measured(tmp_path: Path) -> None:

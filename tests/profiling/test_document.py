@@ -55,11 +55,13 @@ def test_what_was_cut_short_or_not_moved_is_said() -> None:
     assert profile.swap_token_s is None
 
 
-def test_what_lies_outside_the_engine_is_of_requests_alone() -> None:
-    base_s, token_s = overheads([*measured().seen, replace(alone(64, 3.0), clients=32)])
+def test_what_lies_before_the_engine_is_of_requests_alone_and_of_bursts() -> None:
+    burst = replace(alone(64, 8.5 * (0.004 + 1e-6 * 64)), clients=16, requests=16)
+    following = replace(alone(64, 3.0), clients=32, requests=192)
+    base_s, token_s = overheads([*measured().seen, burst, following])
     assert base_s == pytest.approx(0.004, rel=1e-6)
     assert token_s == pytest.approx(1e-6, rel=1e-6)
-    assert overheads([]) == (0.0, 0.0)
+    assert overheads([following]) == (0.0, 0.0)
 
 
 def test_a_profile_is_kept_by_what_times_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
