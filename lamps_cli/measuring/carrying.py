@@ -16,7 +16,7 @@ from engine_adapter.workload.replay import BenchConfig, run_bench
 from engine_adapter.workload.result import BenchResult, SessionResult
 from lamps_cli.measuring.asked import Asked, Planned, Point, System, document, load_of, planned, warming
 from lamps_cli.measuring.machine import Disturbance, Meter, disturbance, look
-from lamps_cli.measuring.runs_file import Document, Line, RunsFile, made_by
+from lamps_cli.measuring.runs_file import Document, Line, RunsFile, Saturation, made_by
 from lamps_cli.measuring.saturation import SEARCH, NoSaturation, saturation
 from lamps_cli.measuring.servers import DidNotStart, serve_words, serving
 from lamps_cli.measuring.told import decisions, identity
@@ -31,11 +31,15 @@ class Lost(Exception):
 
 @dataclass(slots=True)
 class Measured:
-    """A comparison with its runs, those of the file and the new ones. *saturation* in sessions/s, None where no load is
-    a share of it. *others*: runs of what was asked for that something else made; they are not among *runs*."""
+    """A comparison with its runs, those of the file and the new ones.
+
+    *saturation* in sessions/s, None where no load is a share of it; *others_then*: cores that others took while it was
+    measured, if that is known. *others*: runs of what was asked for that something else made; they are not in *runs*.
+    """
 
     asked: Asked
     saturation: float | None = None
+    others_then: float | None = None
     runs: dict[Planned, Line] = field(default_factory=dict)
     others: list[Line] = field(default_factory=list)
     interrupted: bool = False
@@ -72,7 +76,8 @@ def measure(asked: Asked, file: RunsFile, progress: Progress) -> Measured:
     with tempfile.TemporaryDirectory(prefix="lamps-bench-") as folder:
         logs = Path(folder)
         if any(point.by == "load" for point in asked.points):
-            measured.saturation = asked.saturation or _saturation(asked, file, logs, progress)
+            found = Saturation(asked.saturation) if asked.saturation else _saturation(asked, file, logs, progress)
+            measured.saturation, measured.others_then = found.rate, found.others
         makers = {system: made_by(system, identity(system, asked.api_key)) for system in asked.systems}
         try:
             for number, run in enumerate(measured.wanted):
@@ -167,7 +172,7 @@ def reached(asked: Asked, system: System, logs: Path, starting: Callable[[], Non
         yield Reached(server.url, server.group)
 
 
-def _saturation(asked: Asked, file: RunsFile, logs: Path, progress: Progress) -> float:
+def _saturation(asked: Asked, file: RunsFile, logs: Path, progress: Progress) -> Saturation:
     """Of the first system that is stock, else of the first: measured once for a file. Raises NoSaturation."""
     system = next((system for system in asked.systems if system.policy == "stock"), asked.systems[0])
     what = document(asked, system, Point("load", 1.0), replace(asked.load, sessions=None, seed=0)) | {"search": SEARCH}
@@ -178,7 +183,9 @@ def _saturation(asked: Asked, file: RunsFile, logs: Path, progress: Progress) ->
     try:
         with reached(asked, system, logs, lambda: progress(f"saturation: starting {system.name}", 0.0)) as server:
             config = _config(asked, system, asked.load, server)
-            found = saturation(config, lambda text: progress(f"saturation: {text}", 0.0))
+            meter = Meter(server.groups, elsewhere=server.group is None)
+            rate = saturation(config, lambda text: progress(f"saturation: {text}", 0.0))
+            found = Saturation(rate, meter.others())
     except (ServerError, DidNotStart) as problem:
         raise NoSaturation(str(problem)) from None
     file.add_saturation(what, maker, found)

@@ -59,6 +59,14 @@ class Line:
         return f"PARTIAL, {self.result.ended} after {self.result.duration_s:.1f} s: {done} of {len(sessions)} sessions"
 
 
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """Sessions a second at load 1, and the cores that others took while it was measured; None where nobody knows."""
+
+    rate: float
+    others: float | None = None
+
+
 class Unreadable(Exception):
     """The file can't be used. The message is a sentence for the user."""
 
@@ -70,7 +78,7 @@ class RunsFile:
     path: Path
     lines: list[Line] = field(default_factory=list)
     damaged: list[int] = field(default_factory=list)
-    saturations: list[tuple[Document, Document, float]] = field(default_factory=list)
+    saturations: list[tuple[Document, Document, Saturation]] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> RunsFile:
@@ -96,9 +104,9 @@ class RunsFile:
         """Whole runs of what is asked for, made by something else."""
         return [line for line in self.lines if line.whole and line.asked == asked and line.made_by != made_by]
 
-    def saturation(self, asked: Document, made_by: Document) -> float | None:
-        """Sessions a second, if it was measured before."""
-        found = (rate for what, who, rate in reversed(self.saturations) if (what, who) == (asked, made_by))
+    def saturation(self, asked: Document, made_by: Document) -> Saturation | None:
+        """What was measured before."""
+        found = (one for what, who, one in reversed(self.saturations) if (what, who) == (asked, made_by))
         return next(found, None)
 
     def add(self, line: Line) -> None:
@@ -110,10 +118,11 @@ class RunsFile:
         values["result"] = line.result and kept(line.result)
         self._append(values)
 
-    def add_saturation(self, asked: Document, made_by: Document, rate: float) -> None:
+    def add_saturation(self, asked: Document, made_by: Document, found: Saturation) -> None:
         """Write it down. Raises Unreadable."""
-        self.saturations.append((asked, made_by, rate))
-        self._append({"lamps_bench": FORMAT, "asked": asked, "made_by": made_by, "saturation_per_s": rate})
+        self.saturations.append((asked, made_by, found))
+        measured = {"saturation_per_s": found.rate, "others": found.others}
+        self._append({"lamps_bench": FORMAT, "asked": asked, "made_by": made_by, **measured})
 
     def _take(self, number: int, text: str) -> None:
         try:
@@ -121,7 +130,8 @@ class RunsFile:
             if values["lamps_bench"] != FORMAT:
                 raise ValueError(values["lamps_bench"])
             if "saturation_per_s" in values:
-                self.saturations.append((values["asked"], values["made_by"], float(values["saturation_per_s"])))
+                found = Saturation(float(values["saturation_per_s"]), values["others"])
+                self.saturations.append((values["asked"], values["made_by"], found))
             else:
                 self.lines.append(_line(values))
         except (ValueError, LookupError, TypeError, NotKept):

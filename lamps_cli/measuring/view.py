@@ -11,6 +11,7 @@ from engine_adapter.workload.summary import as_document
 from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
 from lamps_cli.measuring.asked import Planned, Point
 from lamps_cli.measuring.carrying import Measured
+from lamps_cli.measuring.machine import MOST_OTHERS
 from lamps_cli.measuring.runs_file import Line, described
 from lamps_cli.metrics import BySeed, figures
 from lamps_cli.report.page import LOAD_AXIS, Ran, Report
@@ -83,6 +84,11 @@ def warnings(measured: Measured) -> list[str]:
         found.append(
             f"the machine did something else beside {len(disturbed)} of {len(measured.whole)} runs:"
             f" {', '.join(map(name_of, disturbed))}"
+        )
+    if (measured.others_then or 0.0) > MOST_OTHERS:
+        found.append(
+            f"others took {measured.others_then:.2f} cores while saturation was measured: it may have come out too low;"
+            " --saturation gives it"
         )
     failed = sum(not session.finished for result in measured.whole.values() for session in result.sessions)
     if failed:

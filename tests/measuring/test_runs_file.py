@@ -13,7 +13,7 @@ from engine_adapter.workload.arriving import Bursty, Closed, Poisson, Recorded
 from engine_adapter.workload.kept import NotKept, kept, load_document, load_from, restored
 from engine_adapter.workload.load import Load
 from lamps_cli.measuring.machine import Disturbance
-from lamps_cli.measuring.runs_file import RunsFile, Unreadable
+from lamps_cli.measuring.runs_file import RunsFile, Saturation, Unreadable
 from tests.measuring import made
 
 _ARRIVALS = st.one_of(
@@ -100,9 +100,9 @@ def test_partial_runs_say_what_is_missing() -> None:
 def test_a_saturation_is_found_again_by_what_made_it(tmp_path: Path) -> None:
     file = RunsFile.read(tmp_path / "runs.jsonl")
     line = made.line()
-    file.add_saturation(line.asked, line.made_by, 12.5)
+    file.add_saturation(line.asked, line.made_by, Saturation(12.5, 0.25))
     again = RunsFile.read(file.path)
-    assert again.saturation(line.asked, line.made_by) == 12.5
+    assert again.saturation(line.asked, line.made_by) == Saturation(12.5, 0.25)
     assert again.saturation(line.asked, {**line.made_by, "vllm": "0.33"}) is None
 
 
