@@ -73,17 +73,19 @@ def test_a_thousand_sessions_opened_and_abandoned(make: Make) -> None:
 
 @pytest.mark.parametrize("seats", [1, 8])
 def test_two_requests_of_one_session_at_once(make: Make, seats: int) -> None:
-    """Both are served; what the session had is used once and given back once."""
+    """Both are served; what the session had is used once and given back once, and what is held is the last one's."""
     engine = make(blocks=65, seats=seats)
     turn(engine, "turn", "s")
     known = engine.finished["turn"]
-    for name in ("left", "right"):
-        engine.add(name, [*known, *prompt(ord(name[0]), 20)], 9, session="s", lamps_call_tool="search")
+    for name, output in (("left", 9), ("right", 40)):
+        engine.add(name, [*known, *prompt(ord(name[0]), 20)], output, session="s", lamps_call_tool="search")
     engine.run()
     assert {"left", "right"} <= engine.finished.keys()
     assert counters(engine)["pins.used"] >= 1
-    ledger = engine.scheduler.lamps.calls.ledger
-    assert len(ledger) <= 1 and all(block.ref_cnt == 1 for pin in ledger for block in pin.blocks)
+    (pin,) = engine.scheduler.lamps.calls.ledger
+    last = engine.scheduler.lamps.calls.paused[pin.session].turn
+    assert (last.id, pin.tokens) == ("right", (len(engine.finished["right"]) - 1) // BLOCK * BLOCK)
+    assert all(block.ref_cnt == 1 for block in pin.blocks)
 
 
 def test_a_session_id_that_another_tenant_takes(make: Make) -> None:
