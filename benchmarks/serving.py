@@ -1,11 +1,11 @@
 """Policies against stock vLLM on the real server: same arrivals, same token ids, interleaved, every session counted.
 
     python -m benchmarks.serving latency      mean and tails of sessions, memory short, past saturation
-    python -m benchmarks.serving throughput   what a policy costs: fcfs.lamps against stock
+    python -m benchmarks.serving throughput   what a policy costs: fcfs.lamps against stock (or with --model smollm2)
     python -m benchmarks.serving identity     greedy outputs, token for token
 
-The model is the small one with random weights, whose arithmetic takes little, so that scheduling is
-what differs. Results go to benchmarks/results/.
+Unless another is named, the model is the small one with random weights, whose arithmetic takes little, so that
+scheduling is what differs. Results go to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from engine_adapter.workload.summary import as_document
 from engine_adapter.workload.trace import load_trace
 
 RESULTS = Path(__file__).parent / "results"
+# Requests that come at once, by model: four times the seats; with a model that computes, what takes half a minute.
+AT_ONCE = {"random": 256, "smollm2": 96}
 # 16k tokens of KV: about a quarter of what 200 sessions of augmented-single hold when they all run.
 SHORT_OF_MEMORY = (
     "--max-model-len", "2304", "--block-size", "32", "--num-gpu-blocks-override", "512", "--max-num-seqs", "64",
@@ -57,7 +59,7 @@ def latency(policies: Sequence[str], rate: float, sessions: int, seeds: Sequence
     return {"rate": rate, "sessions": sessions, "seeds": list(seeds), "flags": SHORT_OF_MEMORY, "runs": runs}
 
 
-def throughput(policies: Sequence[str], rounds: int, repetitions: int, logs: Path) -> dict[str, Any]:
+def throughput(policies: Sequence[str], model: str, rounds: int, repetitions: int, logs: Path) -> dict[str, Any]:
     """Tokens a second with more requests than seats, memory plenty: each policy over the first, pair by pair.
 
     Two servers of the same policy differ by 4 % from start to start, and keep that while they run, so each round has
@@ -67,13 +69,14 @@ def throughput(policies: Sequence[str], rounds: int, repetitions: int, logs: Pat
     rates: dict[str, list[list[float]]] = {policy: [] for policy in policies}
     for n in range(rounds):
         order = [*policies[n % len(policies) :], *policies[: n % len(policies)]]
-        with several(order, "random", *flags, logs=logs) as urls:
+        with several(order, model, *flags, logs=logs) as urls:
             for policy in policies:
                 rates[policy].append([])
-                saturate(urls[policy], seed=0, requests=64)
+                saturate(urls[policy], seed=0, requests=AT_ONCE[model] // 4)
             for m in range(repetitions):
                 for policy in order if m % 2 == 0 else reversed(order):
-                    rates[policy][-1].append(saturate(urls[policy], seed=n * repetitions + m + 1, requests=256))
+                    seed = n * repetitions + m + 1
+                    rates[policy][-1].append(saturate(urls[policy], seed, AT_ONCE[model]))
         print(f"round {n + 1}:", {p: round(statistics.median(r[-1])) for p, r in rates.items()}, file=sys.stderr)
     ratios = {
         policy: [
@@ -109,10 +112,12 @@ def saturate(url: str, seed: int, requests: int) -> float:
     """Output tokens a second of *requests* that all come at once, 64 to 191 tokens each, after prompts of 50 to 249."""
     import asyncio
 
+    model = _served(url)
+
     async def one(client: httpx.AsyncClient, n: int) -> int:
         prompt = [(seed * 104729 + n * 7919 + i * 31) % 40000 + 100 for i in range(50 + n * 37 % 200)]
         output = 64 + n * 53 % 128
-        body = {"model": "random", "prompt": prompt, "max_tokens": output, "ignore_eos": True, "temperature": 0}
+        body = {"model": model, "prompt": prompt, "max_tokens": output, "ignore_eos": True, "temperature": 0}
         answer = await client.post(f"{url}/v1/completions", json=body)
         answer.raise_for_status()
         return int(answer.json()["usage"]["completion_tokens"])
@@ -129,7 +134,7 @@ def _greedy(url: str, requests: int) -> list[list[int]]:
     """Token ids of greedy answers to requests that come together."""
     from concurrent.futures import ThreadPoolExecutor
 
-    model = httpx.get(f"{url}/v1/models").json()["data"][0]["id"]
+    model = _served(url)
 
     def one(n: int) -> list[int]:
         prompt = [(n * 7919 + i * 31) % 40000 + 100 for i in range(20 + n * 37 % 300)]
@@ -141,6 +146,10 @@ def _greedy(url: str, requests: int) -> list[list[int]]:
 
     with ThreadPoolExecutor(requests) as pool:
         return list(pool.map(one, range(requests)))
+
+
+def _served(url: str) -> str:
+    return str(httpx.get(f"{url}/v1/models").json()["data"][0]["id"])
 
 
 def _counters(url: str, policy: str) -> dict[str, int]:
@@ -173,6 +182,7 @@ def main() -> None:
     # One pair's ratio strays by 0.03 and a round's by as much again: nine rounds put the median within 0.015.
     parser.add_argument("--rounds", type=int, default=9, help="new servers so many times (throughput)")
     parser.add_argument("--repetitions", type=int, default=4, help="pairs a round (throughput)")
+    parser.add_argument("--model", choices=sorted(AT_ONCE), default="random", help="whose throughput")
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -182,10 +192,11 @@ def main() -> None:
             case "latency":
                 found = latency(policies, given.rate, given.sessions, range(1, given.seeds + 1), logs)
             case "throughput":
-                found = throughput(policies, given.rounds, given.repetitions, logs)
+                found = throughput(policies, given.model, given.rounds, given.repetitions, logs)
             case _:
                 found = identity(policies, logs)
-    out = given.out or RESULTS / f"{given.what}.json"
+    of = "" if given.model == "random" else f"-{given.model}"
+    out = given.out or RESULTS / f"{given.what}{of}.json"
     out.write_text(json.dumps(found, indent=1) + "\n")
     print(out)
 

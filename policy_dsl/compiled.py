@@ -19,6 +19,7 @@ from policy_dsl.diagnostics.model import Source
 from policy_dsl.flat import alone
 from policy_dsl.scalar_rules import ScalarRules
 from policy_dsl.settle import Rules, settle
+from policy_dsl.types import Handling
 from policy_dsl.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class CompiledPolicy:
     *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
     *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
     limit that is shared out has words of its own ("limit pinned ... by").
+    *always_discards*: whether no call could be answered otherwise, whatever happens.
     *steady*: whether a waiting request's place among others follows from its own row alone, which only an event of that
     request rewrites, and nobody is promoted.
     *revision*: 12 hex digits that change with what the policy is made of (tests and comments are not) and with
@@ -80,6 +82,7 @@ class CompiledPolicy:
         self.params, self.param_infos = params, policy.params
         self.hint_infos, self.budget = policy.hints, policy.budget
         self.on_call_at_arrival = policy.at_arrival
+        self.always_discards = _discards(policy.on_call)
         self.statements = _statements(policy)
         self.classes = {c.name: dict(c.attributes) for c in policy.classes}
         self.revision = _revision(policy.flat or source.text, params)
@@ -154,6 +157,15 @@ def _grants(decision: ir.Decision) -> frozenset[str]:
             return _grants(then) | _grants(other)
         case ir.Pick(arms=arms):
             return frozenset[str]().union(*(_grants(a.act) for a in arms))
+
+
+def _discards(decision: ir.Decision) -> bool:
+    """Whether nothing but discard can come of it."""
+    match decision:
+        case ir.Act(holds=(ir.Hold(handling=Handling.DISCARD),)):
+            return True
+        case _:
+            return False
 
 
 def _stays(key: str) -> bool:

@@ -209,15 +209,22 @@ class Reading:
     def _until_turned_over(self, lines: _Lines, inode: int, every_s: float) -> Iterator[LoggedDecision]:
         part = b""
         while True:
-            turned = not self._path.exists() or self._path.stat().st_ino != inode
+            turned = self._inode() != inode
             while line := lines.readline():
                 part += line
                 if part.endswith(b"\n"):
                     yield from self._parsed([part])
                     part = b""
-            if turned and self._path.exists():
+            if turned and self._inode() is not None:
                 return
             time.sleep(every_s)
+
+    def _inode(self) -> int | None:
+        """None between two files."""
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return None
 
     def _parsed(self, lines: _Iterable) -> Iterator[LoggedDecision]:
         for line in lines:

@@ -70,8 +70,8 @@ class Calls:
 
     # --- the end of a turn ---------------------------------------------------------------------
 
-    def ended(self, turn: Turn, tools: tuple[str, ...] | None, aborted: bool, hold: Hold) -> str:
-        """A turn has ended. *tools*: what it called, where that is known already (a hint); returns the outcome.
+    def ended(self, turn: Turn, tools: tuple[str, ...] | None, aborted: bool, hold: Hold, now: float) -> str:
+        """A turn has ended at *now*; returns the outcome. *tools*: what it called, where that is known (a hint).
 
         Outcomes: "call", "end", "gone", or "open" when the API side has yet to say.
         """
@@ -79,19 +79,29 @@ class Calls:
         if key in self.paused or key in self.ledger or key in self.copies:
             self.forget(key)  # another turn of the session has ended before, or this one was never admitted
         if tools is not None and not aborted:
-            self._pause(turn, tools, hold)
+            self._pause(turn, tools, hold, now)
             return "call"
         early = self._early.pop(turn.label, None)
         if early is not None:
             outcome, named = early
-            self._settle(turn, outcome, named, hold)
+            self._settle(turn, outcome, named, hold, now)
             return outcome
         if turn.may_call and turn.label:
-            self._hold_provisionally(turn, hold)
+            self._hold_provisionally(turn, hold, now)
             return "open"
         outcome = "gone" if aborted else "end"
-        self._settle(turn, outcome, (), hold)
+        self._settle(turn, outcome, (), hold, now)
         return outcome
+
+    def may_hold(self, turn: Turn) -> bool:
+        """Whether KV is held, or may be, of the session of *turn*, which has ended."""
+        key = turn.session.key
+        return (
+            not self._deciding.policy.always_discards
+            or (turn.may_call and bool(turn.label))
+            or key in self.ledger
+            or key in self.copies
+        )
 
     def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> Turn | None:
         """The API side says how the turn *label* ended; returns the turn if it had been waited for."""
@@ -102,31 +112,29 @@ class Calls:
             return None
         paused = self.paused.pop(key)
         self._counters["verdicts.late"] += key not in self.ledger
-        self._settle(paused.turn, outcome, tools, nothing)
+        self._settle(paused.turn, outcome, tools, nothing, self._engine.clock())
         return paused.turn
 
-    def _settle(self, turn: Turn, outcome: str, tools: tuple[str, ...], hold: Hold) -> None:
+    def _settle(self, turn: Turn, outcome: str, tools: tuple[str, ...], hold: Hold, now: float) -> None:
         match outcome:
             case "call":
-                self._pause(turn, tools, hold)
+                self._pause(turn, tools, hold, now)
             case "end":
-                self._pause(turn, (USER,), hold)
+                self._pause(turn, (USER,), hold, now)
             case _:
                 self.forget(turn.session.key)
 
-    def _hold_provisionally(self, turn: Turn, hold: Hold) -> None:
+    def _hold_provisionally(self, turn: Turn, hold: Hold, now: float) -> None:
         key = turn.session.key
         self.paused[key] = Paused(turn, Handling.PRESERVE, (), provisional=True)
         self._provisional[turn.label] = key
-        now = self._engine.clock()
         self.keeping.hold(turn, hold, now, now + PROVISIONAL_S, "provisional")
         if len(self._provisional) > MAX_PENDING:
             _, oldest = self._provisional.popitem(last=False)
             self.forget(oldest)
 
-    def _pause(self, turn: Turn, tools: tuple[str, ...], hold: Hold) -> None:
+    def _pause(self, turn: Turn, tools: tuple[str, ...], hold: Hold, now: float) -> None:
         """The session waits for *tools*: decide what happens to its KV, and do it."""
-        now = self._engine.clock()
         key = turn.session.key
         turn.call = self._begin_call(turn, tools, now)
         verdict = self._deciding.on_call(turn, lambda: self.keeping.possible(turn))

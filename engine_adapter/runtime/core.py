@@ -20,11 +20,14 @@ from engine_adapter.runtime.classes import Classes
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.engine import Engine, Running
+from engine_adapter.runtime.forecast import Forecast
 from engine_adapter.runtime.foretelling import Foretelling
+from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.guard import Guard
-from engine_adapter.runtime.hints import parse
+from engine_adapter.runtime.hints import Hints, parse
 from engine_adapter.runtime.in_force import InForce
-from engine_adapter.runtime.keeping import Hold
+from engine_adapter.runtime.keeping import Hold, nothing
+from engine_adapter.runtime.later import Later
 from engine_adapter.runtime.overtaking import OrderKept
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.present import Present, Signals
@@ -32,7 +35,7 @@ from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.rows import reads
 from engine_adapter.runtime.service import Service
-from engine_adapter.runtime.sessions import Sessions
+from engine_adapter.runtime.sessions import Session, Sessions
 from engine_adapter.runtime.shadow import Shadow
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place, WaitingTable
@@ -73,6 +76,7 @@ class Runtime:
         )
         self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
         self.step = 0
+        self.later = Later()
         self._service = Service(self.calls.ledger.__contains__)
         self._present = Present(engine, costs, self.calls, self._service, self.turns)
         self._watch_at = -math.inf
@@ -97,6 +101,7 @@ class Runtime:
 
         Raises what reading the waiting rows does; then nothing has changed.
         """
+        self.later.do()
         now = self.engine.clock()
         waiting = self.waiting.turns()
         had_cached = self.waiting.reads_cached
@@ -124,6 +129,7 @@ class Runtime:
 
     def arrive(self, arrival: Arrival) -> Turn:
         """A request has reached the engine: find its session, learn from its return, predict."""
+        self.later.do()
         now = self.engine.clock()
         hints, problems = parse(arrival.extra_args)
         self.counters["hints.broken"] += bool(problems)
@@ -143,7 +149,7 @@ class Runtime:
             id=arrival.id,
             session=session,
             hints=hints,
-            foresee=partial(self.predictor.forecast, session, hints, hints.may_call, arrival.max_tokens),
+            foresee=partial(self._forecast, session, hints, hints.may_call, arrival.max_tokens),
             arrival=self._arrival_instant(now),
             prompt_tokens=prompt_tokens,
             block_size=self.engine.facts.block_size,
@@ -205,12 +211,13 @@ class Runtime:
             self._service.begins(turn, now)
             self._order.started(turn)
             self.counters["promotions"] += turn.promoted
-            self.watch.admitted(turn, now, cached)
+            self.later.put(partial(self.watch.admitted, turn, now, cached))
             self.calls.admitted(turn, cached)
             self._service.seat(turn.session, now)
 
     def preempted(self, request_id: str, context_tokens: int) -> None:
         """A running request lost its KV and waits again."""
+        self.later.do()
         turn = self.turns[request_id]
         turn.preemptions += 1
         turn.generated_tokens = context_tokens - turn.prompt_tokens
@@ -228,31 +235,40 @@ class Runtime:
         turn = self.turns.pop(ended.id, None)
         if turn is None:
             return
+        now = self.engine.clock()
         turn.context_tokens = ended.context_tokens
         turn.generated_tokens = ended.output_tokens
-        self.watch.ended(turn, self.engine.clock(), ended.aborted)
-        self.recording.ended(turn, ended.hashes, ended.aborted, self.engine.clock())
-        self.victims.forget(turn)
-        self._service.stops(turn, self.engine.clock())
-        self._present.forget()  # what this turn's call is judged by doesn't count the turn itself
         turn.session.waited_s += turn.waited_s
-        self.sessions.end_turn(turn.session, ended.hashes, self.engine.clock())
-        announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
-        outcome = self.calls.ended(turn, announced, ended.aborted, hold)
-        self._service.ended(turn, self.engine.clock())
-        if not ended.aborted and outcome != "open":
-            self._learn_turn(turn, outcome)
+        self.victims.forget(turn)
+        self._service.stops(turn, now)
+        self._present.forget()  # what this turn's call is judged by doesn't count the turn itself
+        if self.shadow is not None or self.calls.may_hold(turn):
+            self._pause(turn, ended, hold, now)
+        else:
+            self.later.put(partial(self._pause, turn, ended, nothing, now))
+        self._service.ended(turn, now)
         self.counters["turns"] += 1
+
+    def _pause(self, turn: Turn, ended: Ended, hold: Hold, now: float) -> None:
+        """The session has no turn any more, at the instant *now*, and pauses or is gone."""
+        self.watch.ended(turn, now, ended.aborted)
+        self.recording.ended(turn, ended.hashes, ended.aborted, now)
+        self.sessions.end_turn(turn.session, ended.hashes, now)
+        announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
+        outcome = self.calls.ended(turn, announced, ended.aborted, hold, now)
+        if not ended.aborted and outcome != "open":
+            self.later.put(partial(self._learn_turn, turn, outcome))
 
     def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> None:
         """The API side says how a turn ended: "call" of *tools*, "end", or "gone"."""
+        self.later.do()
         self.counters[f"verdicts.{outcome}"] += 1
         self._present.forget()  # an idle engine has taken none since the turn ended
         turn = self.calls.verdict(label, outcome, tools)
         if turn is not None:
             self._service.seat(turn.session, self.engine.clock())
         if turn is not None and outcome != "gone":
-            self._learn_turn(turn, outcome)
+            self.later.put(partial(self._learn_turn, turn, outcome))
 
     def is_promoted(self, request_id: str) -> bool:
         """Whether a waiting request goes before all that aren't promoted."""
@@ -272,6 +288,7 @@ class Runtime:
 
     def close(self) -> None:
         """Give back all pins and save what was learned."""
+        self.later.do()
         self.calls.clear()
         self.watch.close()
         if self.foretelling is not None:
@@ -295,6 +312,7 @@ class Runtime:
             self._take_up_forecasts(self.foretelling)
         self.calls.new_step(now, self.step)
         if self._begins_second(now):
+            self.later.do()
             # vLLM may have freed one that leaves the queue only later.
             promoted = self.waiting.promote_forgotten(now)
             forgotten = [self.turns[name] for name in promoted if name in self.turns]
@@ -332,14 +350,16 @@ class Runtime:
 
     def engine_now(self) -> Signals:
         """The engine as of this step, or since the last end of a turn."""
+        self.later.do()
         return self._present.signals()
 
     def observe(self, sample: StepSample) -> None:
         """What a step did and how long it took."""
-        self.costs.observe(sample)
+        self.later.put(partial(self.costs.observe, sample))
 
     def transferred(self, direction: str, tokens: float, seconds: float) -> None:
         """KV was moved to host memory ("out") or back ("in"). *seconds*: from its first byte to its last."""
+        self.later.do()
         self.counters[f"transfers.tokens_{direction}"] += round(tokens)
         self.counters[f"transfers.us_{direction}"] += round(1e6 * seconds)
         self.costs.observe_transfer(tokens, seconds)
@@ -366,6 +386,7 @@ class Runtime:
 
     def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
         """What is known of a call that starts now: of several, the tool expected to take longest."""
+        self.later.do()
         call = self.predictor.call(turn.session, turn.hints, tools or (USER,))
         return CallState(
             tool=call.tool,
@@ -377,6 +398,17 @@ class Runtime:
             modes=call.modes,
             since_step=self.step,
         )
+
+    def _forecast(
+        self,
+        session: Session,
+        hints: Hints,
+        may_call: bool,
+        max_tokens: int | None,
+        foretold: Foretold | None = None,
+    ) -> Forecast:
+        self.later.do()
+        return self.predictor.forecast(session, hints, may_call, max_tokens, foretold)
 
     def _learn_turn(self, turn: Turn, outcome: str) -> None:
         tool = turn.call.tool if turn.call is not None else USER

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from time import perf_counter
 
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.deciding import comparable
@@ -64,7 +63,7 @@ class Victims:
         """Of every running request; None where the rule fails, which leaves the order of the engine."""
         deciding, engine = self._asking.deciding, self._asking.snapshot()
         ask = self._asking.policy.scalar.victim_keys
-        began = perf_counter()
+        began = deciding.begins()
         try:
             found = []
             for request in running:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from time import perf_counter
 
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.backlog import Backlog
@@ -90,7 +89,7 @@ class Waiting:
 
         A failing rule: arrival order, counted.
         """
-        asking, deciding, began = self._asking, self._asking.deciding, perf_counter()
+        asking, deciding, began = self._asking, self._asking.deciding, self._asking.deciding.begins()
         try:
             if self._volatile:
                 self._volatile.rewrite(self.table)

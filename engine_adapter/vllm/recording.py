@@ -130,6 +130,9 @@ class Observed(_Base):
         self._did.finished.append((request.request_id, request.status.name))
         return super()._free_request(request, *args, **kwargs)
 
+    def meanwhile(self) -> None:
+        """Nothing: a replay has no such moment, so what was put off is done in the next call that is recorded."""
+
     # --- inside ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager

@@ -129,6 +129,7 @@ class LampsMixin(_Base):
 
     def finish_requests(self, request_ids: str | Iterable[str] | None, finished_status: RequestStatus) -> list[Request]:
         """One after the other, as given: vLLM makes a set, so what is freed first would differ between processes."""
+        self.lamps.later.do()
         if request_ids is None or isinstance(request_ids, str):
             return super().finish_requests(request_ids, finished_status)
         ended = []
@@ -157,6 +158,7 @@ class LampsMixin(_Base):
         return super()._free_request(request, *args, **kwargs)
 
     def reset_prefix_cache(self, *args: Any, **kwargs: Any) -> bool:
+        self.lamps.later.do()
         self.lamps.calls.clear()
         return bool(super().reset_prefix_cache(*args, **kwargs))
 
@@ -191,7 +193,18 @@ class LampsMixin(_Base):
                 self._step_log.begin(output, began, shape)
         return output
 
+    def get_grammar_bitmask(self, *args: Any, **kwargs: Any) -> Any:
+        """vLLM asks for it when the step has been handed to the workers (seen in 0.30 to 0.32)."""
+        bitmask = super().get_grammar_bitmask(*args, **kwargs)
+        self.meanwhile()
+        return bitmask
+
+    def meanwhile(self) -> None:
+        """The model computes: there is time for what was put off."""
+        self.lamps.later.do()
+
     def update_from_output(self, scheduler_output: SchedulerOutput, *args: Any, **kwargs: Any) -> Any:
+        self.lamps.later.do()
         outputs = super().update_from_output(scheduler_output, *args, **kwargs)
         self.computed(scheduler_output)
         return outputs
@@ -269,6 +282,7 @@ class LampsMixin(_Base):
             return json.dumps({"error": f"{type(problem).__name__}: {problem}"})
 
     def _command(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self.lamps.later.do()
         match name:
             case "verdict":
                 self.lamps.verdict(payload["turn"], payload["outcome"], tuple(payload.get("tools", ())))

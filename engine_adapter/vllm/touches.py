@@ -21,6 +21,7 @@ _TABLE = """
 v1/core/sched/scheduler.py
   Scheduler(vllm_config, kv_cache_config, structured_output_manager, block_size, log_stats)
   Scheduler.schedule
+  Scheduler.get_grammar_bitmask
   Scheduler.update_from_output
   Scheduler.add_request
   Scheduler.finish_requests

@@ -99,7 +99,7 @@ def test_a_rank_that_takes_too_long_is_ejected(
 ) -> None:
     ticks = iter(range(1_000_000))
     slow_s = SLACK * 100e-6 * 1.01
-    for module in ("waiting.perf_counter", "journal.perf_counter", "guard.thread_time"):
+    for module in ("deciding.perf_counter", "journal.perf_counter", "guard.thread_time"):
         monkeypatch.setattr(f"engine_adapter.runtime.{module}", lambda: next(ticks) * slow_s)
     world.in_real_time = True
     runtime = runtime_of(KEEP + "\nbudget 100us at 10 requests")
@@ -119,7 +119,7 @@ def test_a_machine_that_pauses_is_no_fault_of_the_policy(
     world: World, runtime_of: MakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(1_000_000))  # each reading of the clock a second later, and nothing computed meanwhile
-    for module in ("waiting.perf_counter", "journal.perf_counter"):
+    for module in ("deciding.perf_counter", "journal.perf_counter"):
         monkeypatch.setattr(f"engine_adapter.runtime.{module}", lambda: float(next(ticks)))
     monkeypatch.setattr("engine_adapter.runtime.guard.thread_time", lambda: 0.0)
     world.in_real_time = True
