@@ -93,15 +93,11 @@ class Calls:
         self._settle(turn, outcome, (), hold, now)
         return outcome
 
-    def may_hold(self, turn: Turn) -> bool:
-        """Whether KV is held, or may be, of the session of *turn*, which has ended."""
+    def at_once(self, turn: Turn) -> bool:
+        """Whether it has to be seen to at once that *turn* has ended: KV of its session is held, or may be."""
         key = turn.session.key
-        return (
-            not self._deciding.policy.always_discards
-            or (turn.may_call and bool(turn.label))
-            or key in self.ledger
-            or key in self.copies
-        )
+        held = key in self.ledger or key in self.copies or (turn.may_call and bool(turn.label))
+        return held or not self._deciding.policy.always_discards or self.keeping.witness is not None
 
     def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> Turn | None:
         """The API side says how the turn *label* ended; returns the turn if it had been waited for."""

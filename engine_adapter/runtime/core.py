@@ -242,7 +242,7 @@ class Runtime:
         self.victims.forget(turn)
         self._service.stops(turn, now)
         self._present.forget()  # what this turn's call is judged by doesn't count the turn itself
-        if self.shadow is not None or self.calls.may_hold(turn):
+        if self.shadow is not None or self.calls.at_once(turn):
             self._pause(turn, ended, hold, now)
         else:
             self.later.put(partial(self._pause, turn, ended, nothing, now))

@@ -245,6 +245,7 @@ class Driver:
         counters: Mapping[str, float] = self.engine.counters
         found = {name: float(counters[name]) for name in sorted(counters)}
         if self.engine.lamps is not None:
+            self.engine.lamps.later.do()
             found |= {f"runtime.{name}": float(n) for name, n in sorted(self.engine.lamps.counters.items())}
         return found
 

@@ -162,6 +162,7 @@ class VirtualEngine:
         """What is done with the KV of a paused session; None where no policy was asked."""
         if self.lamps is None:
             return None
+        self.lamps.later.do()
         paused = self.lamps.calls.paused.get(f"{tenant}/{session}" if tenant else session)
         return None if paused is None or paused.provisional else paused.handling.word
 
@@ -204,7 +205,10 @@ class VirtualEngine:
     @property
     def paused(self) -> int:
         """Sessions between two turns, as far as the runtime knows them; 0 for stock vLLM."""
-        return 0 if self.lamps is None else len(self.lamps.calls.paused)
+        if self.lamps is None:
+            return 0
+        self.lamps.later.do()
+        return len(self.lamps.calls.paused)
 
     @property
     def running(self) -> int:

@@ -26,6 +26,8 @@ def outcome(given: Simulation) -> tuple[bytes, object]:
     driver = Driver(given)
     found = jobs.encode_measured(driver.drain())
     lamps = driver.engine.lamps
+    if lamps:
+        lamps.later.do()
     left = lamps and (lamps.step, lamps.costs.state(), lamps.costs.epoch, lamps.costs.step_time_s)
     return found, (driver.engine.scheduler.current_step, left)
 
