@@ -177,12 +177,15 @@ def test_the_clients_priority_is_given_back(make: Make) -> None:  # noqa: F811
     assert [request.priority for request in requests] == [7, 7, 7]
 
 
-def test_three_preemptions_are_enough(make: Make) -> None:  # noqa: F811
+@pytest.mark.parametrize(("before", "first"), [(2, "c"), (3, "b")])
+def test_three_preemptions_are_enough(make: Make, before: int, first: str) -> None:  # noqa: F811
+    """Who was preempted so often in its turn is a victim only when no other is left, whatever `victim` says."""
     engine = make(RANK + "victim highest request.arrival\n", blocks=21)
     for name in ("a", "b", "c"):
         engine.add(name, prompt(ord(name), 90), 60)
     engine.step()
-    engine.scheduler.lamps.turns["c"].preemptions = 3
+    engine.scheduler.lamps.turns["c"].preemptions = before
     engine.run()
     assert engine.scheduler.requests == {}
-    assert engine.scheduler.lamps.counters["preemptions"]
+    entries = engine.scheduler.lamps.watch.journal.since(0)
+    assert next(entry.request for entry in entries if entry.kind == "preempt") == first
