@@ -27,7 +27,7 @@ from policy_dsl.loading import load
 from policy_dsl.types import BOOL, TEXT
 
 RESULTS = Path(__file__).parent / "results" / "few.json"
-ROWS = (1, 2, 3, 4, 6, 8, 12, 16)
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 STEPS, ROUNDS = 200, 5
 ENGINE = {name: s.test for name, s in SIGNALS.items() if not s.per_row and not isinstance(s.test, str)}
 

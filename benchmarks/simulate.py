@@ -7,12 +7,11 @@ run of 100,000 sessions is measured instead: its memory, and the time of each te
 benchmarks/results/simulate.json.
 
 What limits it (cProfile of the run under lamps): steps scheduled one by one, as something arrives, ends or is prefilled
-in them, are a quarter of all and take half of the time, most of that in vLLM's own loops over the running requests; the
-other three quarters are taken in runs (engine_adapter/virtual/decode.py) in a fifth of it. The rest goes with turns:
-a fifth to bring a request in (vLLM's request and its hashes, session, prediction, row), a tenth to judge and handle
-its call. Twice the speed would need steps that prefill to be taken in runs as well, and what a turn costs in the
-runtime, some tenths of a millisecond of Python, to be compiled: stock, which has neither row nor call, takes less than
-half the time.
+in them, are three in ten and take four tenths of the time, most of that in vLLM's own code for those that begin and end
+(engine_adapter/virtual/beside.py sees to the others); the other seven are taken in runs (decode.py) in a fifth of it.
+The rest goes with turns: a fifth to bring a request in (vLLM's request and its hashes, session, prediction, row), a
+seventh to judge and handle its call and to learn from it. Twice the speed would need what a turn costs in the runtime,
+some tenths of a millisecond of Python, to be compiled: stock, which has neither row nor call, takes half the time.
 
 python -m benchmarks.simulate [long [SESSIONS]]
 """
