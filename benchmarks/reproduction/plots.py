@@ -97,6 +97,10 @@ def drawings() -> Iterator[Drawing]:
         if here:
             seconds = over_load(here, [system.name for system in SYSTEMS], _SHOWN)
             yield Drawing(f"rates-{profile}", f"Every system on {profile}, over the rate", RATE, False, seconds)
+    behind = tables.found("loads")
+    if behind:
+        seconds = over_load(behind, [system.name for system in SYSTEMS], _SHOWN)
+        yield Drawing("loads", f"Every system on {PROFILES[0]}, over load", LOAD, False, seconds)
     goal = tables.found("goal")
     if goal:
         ratios = over_load(goal, [s.name for s in (BOUNDED, BOUNDED_ONLINE, LAMPS)], _GOAL, STOCK.name)

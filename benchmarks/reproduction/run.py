@@ -3,7 +3,8 @@
     python -m benchmarks.reproduction.run [QUESTION ...]
 
 A run that is interrupted keeps what is done, and goes on from there. A line is used again as long as the policy it was
-measured with is the same; benchmarks/results/reproduction.jsonl taken away, everything is measured anew.
+measured with is the same and virtual time does the same (`behaviour`). With benchmarks/results/reproduction.jsonl taken
+away, everything is measured anew.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import policies
+from benchmarks.reproduction.behaviour import behaviour_of
 from benchmarks.reproduction.cases import LENGTH_SCALE, MAX_GAP_S, Case, questions
 from benchmarks.saturation import arriving
 from engine_adapter.virtual.jobs import Saturation, Search
 from engine_adapter.virtual.profile import load_profile
 from engine_adapter.virtual.remembered import at_scale, recall, remember
-from engine_adapter.virtual.saturation import SEARCH, backlog, queue_of
+from engine_adapter.virtual.saturation import SEARCH, backlog, queue_of, window
 from engine_adapter.virtual.simulate import SimResult, Simulation
 from engine_adapter.virtual.workers import Workers
 from engine_adapter.workload.arriving import Recorded
@@ -38,8 +40,11 @@ RESULTS = Path(__file__).parents[1] / "results" / "reproduction.jsonl"
 Line = dict[str, Any]
 
 
-def key(case: Case) -> Line:
-    """What a line is found again by: the case, the revision of its policy, and what load 1 was."""
+def key(case: Case, behaviour: str = "") -> Line:
+    """What a line is found again by: the case, the revision of its policy, what load 1 was, and what the code does.
+
+    *behaviour*: of other code than what stands here.
+    """
     found: Line = {
         "system": case.system.name,
         "trace": case.trace,
@@ -49,6 +54,7 @@ def key(case: Case) -> Line:
         "sessions": case.sessions,
         "begins": "behind" if case.behind else "empty",
         "revision": _revision(case.system.policy, tuple(case.system.params.items())),
+        "behaviour": behaviour or behaviour_of(case.system),
     }
     return found if case.by == "rate" else found | {"saturation": SEARCH[0]}
 
@@ -75,13 +81,14 @@ def name(key: Line) -> str:
 
 
 def simulation(case: Case, rate: float) -> Simulation:
-    """The run of *case*; sessions drawn with replacement, at random times, *rate* a second."""
+    """The run of *case*: *rate* sessions a second, drawn with replacement, at random times, or a window on such."""
     system, profile = case.system, load_profile(case.profile)
     trace = sized(case.trace)
     load = Load(rate, case.sessions, case.seed, replacement=True)
-    if case.behind:
-        given = arriving(trace, rate, case.sessions, case.seed).sessions
-        trace = Trace(trace.name, (*backlog(trace, sum(queue_of(trace, profile))), *given))
+    if case.behind or case.sessions is None:
+        given = window(trace, rate) if case.sessions is None else arriving(trace, rate, case.sessions, case.seed)
+        waiting = backlog(trace, sum(queue_of(trace, profile))) if case.behind else ()
+        trace = Trace(trace.name, (*waiting, *given.sessions))
         load = Load(rate, seed=case.seed, arriving=Recorded())
     return Simulation(system.policy, trace, load, profile, system.predict, system.params)
 
@@ -156,20 +163,20 @@ def _spread(ordered: Sequence[float]) -> dict[str, float | None]:
     return {"mean": math.fsum(ordered) / len(ordered)} | {k: quantile(ordered, share) for k, share in shares.items()}
 
 
-def carry_out(cases: Sequence[Case], path: Path = RESULTS) -> None:
-    """Run those that aren't known yet, in as many processes as there are cores, and add their lines to *path*."""
+def carry_out(cases: Sequence[Case], path: Path = RESULTS, at_once: int | None = None) -> None:
+    """Run those that aren't known yet, *at_once* of them (None: as many as there are cores), adding lines to *path*."""
     with path.open("a") as out:
-        for line in _lines(cases, known(path)):
+        for line in _lines(cases, known(path), at_once):
             out.write(json.dumps(line) + "\n")
             out.flush()
 
 
-def _lines(cases: Sequence[Case], before: Mapping[str, Line]) -> Iterator[Line]:
+def _lines(cases: Sequence[Case], before: Mapping[str, Line], at_once: int | None) -> Iterator[Line]:
     missing = list({name(key(case)): case for case in cases if name(key(case)) not in before}.values())
     print(f"{len(cases)} runs asked for, {len(missing)} to make", file=sys.stderr)
     if not missing:
         return
-    with Workers() as workers:
+    with Workers(at_once) as workers:
         rates = saturations(missing, workers)
         at = [c.at if c.by == "rate" else c.at * rates[c.trace, c.profile] for c in missing]
         jobs = [simulation(case, rate) for case, rate in zip(missing, at, strict=True)]
@@ -192,9 +199,11 @@ def main() -> None:
     names = [question.name for question in questions()]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help=", ".join(names))
-    wanted = parser.parse_args().questions or names
+    parser.add_argument("--at-once", type=int, metavar="N", help="runs at once; all cores unless said")
+    given = parser.parse_args()
+    wanted = given.questions or names
     cases = [case for question in questions() if question.name in wanted for case in question.cases]
-    carry_out(cases)
+    carry_out(cases, at_once=given.at_once)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from benchmarks.reproduction import run
+from benchmarks.reproduction.behaviour import behaviour_of
 from benchmarks.reproduction.cases import INFERCEPT, LAMPS, SEEDS, STOCK, SYSTEMS, By, Case, Question, questions
 from lamps_cli.metrics import Estimate, cell, estimate
 
@@ -45,12 +46,29 @@ def made(name: str) -> str:
     if not lines:
         return NOT_MEASURED
     match name:
-        case "comparison":
-            return "\n\n".join(_comparison(lines, by))
+        case "comparison" | "loads":
+            parts = _comparison(lines, by)
         case "goal":
-            return "\n\n".join(against(lines, TAILS, by))
+            parts = against(lines, TAILS, by)
         case _:
-            return "\n\n".join(against(lines, METRICS, by))
+            parts = against(lines, METRICS, by)
+    return "\n\n".join((*_caveats(name, lines), *parts))
+
+
+def _caveats(name: str, lines: Found) -> Iterator[str]:
+    """What a reader must know of *lines*: that some are of other code, or that fewer were measured than asked for."""
+    cases = _cases(name)
+    today = {case.system.name: behaviour_of(case.system) for case in cases}
+    older = {
+        system
+        for (*_, system), runs in lines.items()
+        if next(iter(runs.values()))["case"]["behaviour"] != today[system]
+    }
+    if older:
+        yield f"*{', '.join(sorted(older))}: of code that did otherwise. `make reproduce` measures it anew.*"
+    missing = len(cases) - sum(map(len, lines.values()))
+    if missing:
+        yield f"*{missing} of {len(cases)} runs are still to be made: `make reproduce`.*"
 
 
 def place(at: float, by: By) -> str:
@@ -88,7 +106,7 @@ def claims() -> str:
         rows.append((trace, profile, f"{rate:.3g}", *cells))
     head = ("trace", "engine", "sessions/s")
     kinds = [f"{m}, {p}, {c}" for m in ("end to end", "TTFT") for p in ("mean", "p99") for c in ("all", "window")]
-    return _table((*head, *kinds), rows)
+    return "\n\n".join((*_caveats("comparison", lines), _table((*head, *kinds), rows)))
 
 
 def _comparison(lines: Found, by: By) -> Iterable[str]:
@@ -116,8 +134,18 @@ def against(lines: Found, metrics: Mapping[str, Sequence[str]], by: By = "load")
 
 
 def found(question: str) -> Found:
-    """The lines of a question that were measured with today's policies, in the order of its cases."""
-    return lines_of(_cases(question), _known())
+    """The lines of a question that were measured with today's policies, in the order of its cases.
+
+    All of a system are of code that did the same: of today's, and where it has none of the last code that measured it.
+    """
+    cases, known = _cases(question), _known()
+    older = dict.fromkeys(line["case"]["behaviour"] for line in reversed(known.values()))
+    mine: dict[str, Found] = {}
+    for system in dict.fromkeys(case.system.name for case in cases):
+        asked = [case for case in cases if case.system.name == system]
+        mine[system] = next((lines for one in ("", *older) if (lines := lines_of(asked, known, one))), {})
+    order = dict.fromkeys((case.trace, case.profile, case.at, case.system.name) for case in cases)
+    return {place: mine[place[-1]][place] for place in order if place in mine[place[-1]]}
 
 
 @cache
@@ -126,17 +154,17 @@ def _known() -> Mapping[str, Line]:
     return run.known()
 
 
-def lines_of(cases: Iterable[Case], known: Mapping[str, Line]) -> Found:
-    """Those of *cases* that are among *known*."""
+def lines_of(cases: Iterable[Case], known: Mapping[str, Line], behaviour: str = "") -> Found:
+    """Those of *cases* that are among *known*, measured by code of this *behaviour*, or by today's."""
     found: dict[tuple[str, str, float, str], dict[int, Line]] = defaultdict(dict)
     for case in cases:
-        line = known.get(run.name(run.key(case)))
+        line = known.get(run.name(run.key(case, behaviour)))
         if line is not None:
             found[case.trace, case.profile, case.at, case.system.name][case.seed] = line
     return found
 
 
-def _cases(name: str) -> Iterable[Case]:
+def _cases(name: str) -> list[Case]:
     return sorted(_question(name).cases, key=lambda c: (c.trace, c.profile, c.at, c.seed))
 
 

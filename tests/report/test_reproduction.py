@@ -7,7 +7,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from benchmarks.reproduction import plots, tables
+from benchmarks.reproduction import plots, run, tables
+from benchmarks.reproduction.behaviour import behaviour_of
+from benchmarks.reproduction.cases import STOCK, Case
 from benchmarks.reproduction.plots import LOAD, Drawing, over_load, over_noise
 
 MEAN = {"mean": ("all", "without_tools_s", "mean")}
@@ -77,5 +79,33 @@ def test_the_drawings_of_the_page_are_current() -> None:
 
 
 def test_load_1_is_told_for_every_trace_and_engine() -> None:
-    found = {key[:2] for name in ("goal", "agentic") for key in tables.found(name)}
+    found = {key[:2] for name in ("goal", "loads", "agentic") for key in tables.found(name)}
     assert all(f"| {trace} | {engine} |" in tables.rates() for trace, engine in found)
+
+
+def test_lines_of_code_that_did_otherwise_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [case for case in tables._cases("noise") if case.seed < 3]
+    known: dict[str, tables.Line] = {}
+
+    def measured(case: Case, behaviour: str) -> None:
+        found = run.key(case, behaviour)
+        known[run.name(found)] = {"case": found}
+
+    def told(system: str) -> set[str]:
+        runs = [runs for (*_, name), runs in tables.found("noise").items() if name == system]
+        return {line["case"]["behaviour"] for one in runs for line in one.values()}
+
+    monkeypatch.setattr(tables, "_known", lambda: known)
+    assert tables.found("noise") == {}
+    for case in cases:
+        measured(case, "older")
+        measured(case, "old")
+    assert told("vLLM") == told("LAMPS") == {"old"}
+    said = list(tables._caveats("noise", tables.found("noise")))
+    assert said[0].startswith("*LAMPS, LAMPS, noise 10 %,") and "of code that did otherwise" in said[0]
+    assert said[1].startswith(f"*{len(tables._cases('noise')) - len(cases)} of ")
+    for case in cases:
+        if case.system == STOCK:
+            measured(case, "")
+    assert told("vLLM") == {behaviour_of(STOCK)} and told("LAMPS") == {"old"}
+    assert "vLLM" not in next(tables._caveats("noise", tables.found("noise")))
