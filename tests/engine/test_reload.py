@@ -233,8 +233,10 @@ def test_in_a_storm_of_reloads_the_last_that_was_told_to_decides() -> None:
         elif what == "compile":
             standing.append(("compile" if answer["pending"] else "prepare", payload))
         elif what == "prepare":
+            assert f"policy {answer['policy']['name']} " in payload["text"]
             standing.append(("commit", {"revision": answer["policy"]["revision"]}))
         else:
+            assert answer["policy"]["revision"] == payload["revision"]
             in_force = answer["policy"]["name"]
         assert status(engine)["policy"]["name"] == in_force
         engine.step()
