@@ -10,7 +10,7 @@ AT_ONCE ?= 2
 
 export PYTHON
 
-.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench compat reproduce results clean
+.PHONY: help setup serve test check lint types imports pytest soak fmt docs pictures demo bench compat reproduce results clients clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || \
@@ -79,9 +79,17 @@ compat: $(VENV)/.dev ## the tests on other releases of vLLM and docs/compatibili
 	@$(BIN)/python -m requirements.compat
 	@$(BIN)/python docs/generate.py
 
+clients: $(VENV)/.dev .clients/agents/.done .clients/aiperf/.done ## clients of others (openai, LangChain, aiperf, ...) against a server, and docs/clients.md (five minutes)
+	@$(BIN)/python -m examples.checks.run $(ARGS)
+	@$(BIN)/python docs/generate.py
+
+.clients/%/.done: requirements/%.lock requirements/install.sh
+	@sh requirements/install.sh .clients/$* $*
+	@touch $@
+
 bench: setup ## the command-line benchmarks (the others: benchmarks/README.md)
 	@$(BIN)/python benchmarks/cli.py
 
 clean: ## remove the environment and all caches
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .clients build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import clients_page
+
 from engine_adapter.control.metrics import DELIVERIES, METRICS, UP
 from engine_adapter.runtime import turn
 from engine_adapter.runtime.activation import CARRIED_OUT
@@ -299,3 +301,11 @@ def _release(seen: Mapping[str, Any]) -> tuple[str, ...]:
     names = "; ".join(f"`{line.partition(':')[0]}`" for line in lacking) or "none"
     beside = ", ".join(one for one in seen["beside"]) or "nothing"
     return f"{seen['distribution']} {seen['release']}", seen["torch"], beside, names, tests
+
+
+# --- clients ---------------------------------------------------------------------------------------
+
+
+def clients(what: str) -> str:
+    """What `make clients` has found of each client: what is `sent`, what is `seen`."""
+    return table(*getattr(clients_page, what)())

@@ -1,6 +1,7 @@
 #!/bin/sh
-# install.sh FOLDER cpu|dev: fills the virtual environment FOLDER from the locks. `make setup` calls it, and only when
-# something changed. Everything is installed with --no-deps: the locks are complete (requirements/check.py).
+# install.sh FOLDER cpu|dev|agents|aiperf: fills the virtual environment FOLDER from the locks. `make setup` and `make
+# clients` call it, and only when something changed. Everything is installed with --no-deps: the locks are complete
+# (requirements/check.py looks at cpu and dev).
 set -eu
 
 venv=$1
@@ -59,6 +60,10 @@ case $part in
   dev)
     say "Installing the tools for tests and checks"
     pip install -q --no-deps -r "$here/dev.lock"
+    ;;
+  agents|aiperf)
+    say "Installing clients into $venv ($(grep -c == "$here/$part.lock") packages)"
+    pip install -q --no-deps -r "$here/$part.lock"
     ;;
   *) fail "unknown part $part" ;;
 esac
