@@ -153,9 +153,9 @@ def _foretell(runtime: Runtime, path: Path) -> None:
     try:
         model = LengthModel.load(path)
     except ModelError as problem:
-        runtime.no_model = str(problem)
+        runtime.expecting.no_model = str(problem)
         runtime.counters["predictor.unusable"] += 1
         _warn(f"lengths are foretold by what is learned online: {problem}")
         return
-    runtime.foretelling = Foretelling(model, runtime.engine.in_real_time, runtime.counters, _warn)
+    runtime.expecting.foretelling = Foretelling(model, runtime.engine.in_real_time, runtime.counters, _warn)
     logger.info("lamps: predictor %s, trained on %s", model.revision, model.about.source)

@@ -26,7 +26,7 @@ PROVISIONAL_S = 0.25
 MAX_PENDING = 4096
 
 USER = "user"
-BeginCall = Callable[[Turn, tuple[str, ...], float], CallState]
+BeginCall = Callable[[Turn, tuple[str, ...], float, int], CallState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Calls:
     def _pause(self, turn: Turn, tools: tuple[str, ...], hold: Hold, now: float) -> None:
         """The session waits for *tools*: decide what happens to its KV, and do it."""
         key = turn.session.key
-        turn.call = self._begin_call(turn, tools, now)
+        turn.call = self._begin_call(turn, tools, now, self._step)
         verdict = self._deciding.on_call(turn, lambda: self.keeping.possible(turn))
         paused = self.paused[key] = Paused(turn, Handling.DISCARD, ())
         self.keeping.carry_out(paused, verdict.holds, hold, now)

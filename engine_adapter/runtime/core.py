@@ -15,16 +15,15 @@ from functools import partial
 
 from engine_adapter.runtime.admission import Admission
 from engine_adapter.runtime.asking import Asking
-from engine_adapter.runtime.calls import USER, Calls
+from engine_adapter.runtime.calls import Calls
 from engine_adapter.runtime.classes import Classes
 from engine_adapter.runtime.costs import CostModel, StepSample
 from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.engine import Engine, Running
-from engine_adapter.runtime.forecast import Forecast
+from engine_adapter.runtime.expecting import Expecting
 from engine_adapter.runtime.foretelling import Foretelling
-from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.guard import Guard
-from engine_adapter.runtime.hints import Hints, parse
+from engine_adapter.runtime.hints import parse
 from engine_adapter.runtime.in_force import InForce
 from engine_adapter.runtime.keeping import Hold, nothing
 from engine_adapter.runtime.later import Later
@@ -35,11 +34,11 @@ from engine_adapter.runtime.recording import Recording
 from engine_adapter.runtime.requests import Arrival, Ended
 from engine_adapter.runtime.rows import reads
 from engine_adapter.runtime.service import Service
-from engine_adapter.runtime.sessions import Session, Sessions
+from engine_adapter.runtime.sessions import Sessions
 from engine_adapter.runtime.shadow import Shadow
 from engine_adapter.runtime.store import Store
 from engine_adapter.runtime.table import Place, WaitingTable
-from engine_adapter.runtime.turn import CallState, Turn
+from engine_adapter.runtime.turn import Turn
 from engine_adapter.runtime.victims import Victims
 from engine_adapter.runtime.waiting import Waiting
 from engine_adapter.runtime.watch import Watch
@@ -58,14 +57,13 @@ class Runtime:
         store: Store | None = None,
     ) -> None:
         self.engine = engine
-        self.predictor = predictor
         self.costs = costs
         self._store = store
-        self.foretelling: Foretelling | None = None
-        self.no_model = ""  # why no trained model foretells, where one was wanted
         self.profile = ""  # a sentence about the profile that step costs began with
         self.counters: Counter[str] = Counter()
         self.watch = Watch()
+        self.later = Later()
+        self.expecting = Expecting(predictor, self.watch, self.later)
         self.recording = Recording(engine.facts.hash_block_size)
         self.sessions = Sessions(engine.facts.hash_block_size)
         self.turns: dict[str, Turn] = {}
@@ -74,9 +72,8 @@ class Runtime:
         self.deciding = Deciding(
             policy, engine, self.engine_now, lambda: self.step, self.counters, self.watch, self.guard
         )
-        self.calls = Calls(engine, self._begin_call, self.deciding, self._pin_changed, self.counters)
+        self.calls = Calls(engine, self.expecting.begin_call, self.deciding, self._pin_changed, self.counters)
         self.step = 0
-        self.later = Later()
         self._service = Service(self.calls.ledger.__contains__)
         self._present = Present(engine, costs, self.calls, self._service, self.turns)
         self._watch_at = -math.inf
@@ -139,17 +136,13 @@ class Runtime:
         prompt_tokens = len(arrival.tokens)
         back = self.calls.returned(session.key, now)
         call, pinned_tokens = back.call, min(back.pinned_tokens, prompt_tokens)
-        if call is not None:
-            response_tokens = max(prompt_tokens - call.context_tokens, 0)
-            self.predictor.learn_call(session, call.tool, now - call.since, response_tokens)
-            self.watch.returned(call, now)
         self.sessions.begin_turn(session, now)
-        self.predictor.begin_turn(session, prompt_tokens)
+        self.expecting.begin_turn(session, prompt_tokens, call, now)
         turn = Turn(
             id=arrival.id,
             session=session,
             hints=hints,
-            foresee=partial(self._forecast, session, hints, hints.may_call, arrival.max_tokens),
+            foresee=partial(self.expecting.forecast, session, hints, arrival.max_tokens),
             arrival=self._arrival_instant(now),
             prompt_tokens=prompt_tokens,
             block_size=self.engine.facts.block_size,
@@ -166,9 +159,9 @@ class Runtime:
         self.turns[arrival.id] = turn
         if pinned_tokens or back.copied_tokens:
             self._pinned_turns[session.key] = turn
-        if self.foretelling is not None:
-            self.foretelling.arrived(turn, arrival.tokens, self.predictor.output_tokens(session))
-            self._take_up_forecasts(self.foretelling)
+        if (foretelling := self.expecting.foretelling) is not None:
+            foretelling.arrived(turn, arrival.tokens, self.expecting.predictor.output_tokens(session))
+            self._take_up_forecasts(foretelling)
         self.deciding.foresee(turn)
         self.recording.arrived(turn, "" if call is None else call.tool, arrival.hashes, now)
         self.sessions.remember_prompt(session, arrival.hashes, arrival.tokens)
@@ -223,7 +216,7 @@ class Runtime:
         turn.generated_tokens = context_tokens - turn.prompt_tokens
         turn.context_tokens = context_tokens
         turn.cached_tokens = 0
-        turn.forecast = self.predictor.remaining(turn.forecast, turn.generated_tokens)
+        turn.forecast = Predictor.remaining(turn.forecast, turn.generated_tokens)
         self._service.stops(turn, self.engine.clock())
         self._service.seat(turn.session, self.engine.clock())
         self.victims.spare(turn)
@@ -257,7 +250,7 @@ class Runtime:
         announced = (turn.hints.call_tool or "",) if turn.hints.announces_call else None
         outcome = self.calls.ended(turn, announced, ended.aborted, hold, now)
         if not ended.aborted and outcome != "open":
-            self.later.put(partial(self._learn_turn, turn, outcome))
+            self.expecting.ended(turn, outcome)
 
     def verdict(self, label: str, outcome: str, tools: tuple[str, ...]) -> None:
         """The API side says how a turn ended: "call" of *tools*, "end", or "gone"."""
@@ -268,7 +261,7 @@ class Runtime:
         if turn is not None:
             self._service.seat(turn.session, self.engine.clock())
         if turn is not None and outcome != "gone":
-            self.later.put(partial(self._learn_turn, turn, outcome))
+            self.expecting.ended(turn, outcome)
 
     def is_promoted(self, request_id: str) -> bool:
         """Whether a waiting request goes before all that aren't promoted."""
@@ -291,8 +284,8 @@ class Runtime:
         self.later.do()
         self.calls.clear()
         self.watch.close()
-        if self.foretelling is not None:
-            self.foretelling.close()
+        if self.expecting.foretelling is not None:
+            self.expecting.foretelling.close()
         if self._store is not None:
             self._store.close()
 
@@ -308,8 +301,8 @@ class Runtime:
         self._present.forget()
         self.guard.new_step()
         now = self.engine.clock()
-        if self.foretelling is not None:
-            self._take_up_forecasts(self.foretelling)
+        if self.expecting.foretelling is not None:
+            self._take_up_forecasts(self.expecting.foretelling)
         self.calls.new_step(now, self.step)
         if self._begins_second(now):
             self.later.do()
@@ -320,7 +313,7 @@ class Runtime:
             self._order.look(forgotten)
             for session in self.sessions.expire(now):
                 self.calls.forget(session.key)
-                self.predictor.learn_loss(session.last_tool or USER)
+                self.expecting.lost(session)
 
     def _begins_second(self, now: float) -> bool:
         """Whether this step is the first of a second: what needn't be looked at in every step is looked at then.
@@ -383,36 +376,3 @@ class Runtime:
         """What the trained model has answered meanwhile; those that wait are ranked anew."""
         for turn in foretelling.news(self.turns):
             self.waiting.reread(turn)
-
-    def _begin_call(self, turn: Turn, tools: tuple[str, ...], now: float) -> CallState:
-        """What is known of a call that starts now: of several, the tool expected to take longest."""
-        self.later.do()
-        call = self.predictor.call(turn.session, turn.hints, tools or (USER,))
-        return CallState(
-            tool=call.tool,
-            count=max(len(tools), 1),
-            since=now,
-            context_tokens=turn.context_tokens,
-            duration=call.duration,
-            response=call.response,
-            modes=call.modes,
-            since_step=self.step,
-        )
-
-    def _forecast(
-        self,
-        session: Session,
-        hints: Hints,
-        may_call: bool,
-        max_tokens: int | None,
-        foretold: Foretold | None = None,
-    ) -> Forecast:
-        self.later.do()
-        return self.predictor.forecast(session, hints, may_call, max_tokens, foretold)
-
-    def _learn_turn(self, turn: Turn, outcome: str) -> None:
-        tool = turn.call.tool if turn.call is not None else USER
-        self.watch.answered(turn, tool)
-        if self.foretelling is not None:
-            self.foretelling.ended(turn)
-        self.predictor.learn_turn(turn.session, turn.hints, turn.generated_tokens, outcome == "call", tool)

@@ -124,9 +124,9 @@ def _policy(runtime: Runtime) -> dict[str, Any]:
 
 
 def _predictor(runtime: Runtime) -> dict[str, Any]:
-    if runtime.foretelling is None:
-        return {"name": "online", "reason": runtime.no_model}
-    return runtime.foretelling.document()
+    if runtime.expecting.foretelling is None:
+        return {"name": "online", "reason": runtime.expecting.no_model}
+    return runtime.expecting.foretelling.document()
 
 
 def _memory(runtime: Runtime, total: int, view: View) -> dict[str, int]:

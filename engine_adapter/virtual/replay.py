@@ -129,7 +129,7 @@ class ReplayEngine:
                 raise ReplayError(f"the engine of this record can't be built here: {problem}") from problem
         if differing := shape.differing(scheduler, header.engine):
             raise ReplayError(f"this vLLM builds another engine of this record: {', '.join(differing)}")
-        scheduler.lamps.predictor.merge(_state(header))
+        scheduler.lamps.expecting.predictor.merge(_state(header))
         scheduler.lamps.costs.resume(header.costs)
         return scheduler
 

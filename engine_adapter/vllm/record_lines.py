@@ -28,8 +28,11 @@ def header(scheduler: Any) -> record.Header:
         policy=record.Policy(policy.name, policy.revision, policy.text, dict(policy.params)),
         engine=shape.describe(scheduler),
         costs=runtime.costs.beginning(),
-        learned=record.rows_of(runtime.predictor.state()),
-        beyond=[*shape.beyond(scheduler), *(["a trained predictor"] if runtime.foretelling is not None else [])],
+        learned=record.rows_of(runtime.expecting.predictor.state()),
+        beyond=[
+            *shape.beyond(scheduler),
+            *(["a trained predictor"] if runtime.expecting.foretelling is not None else []),
+        ],
     )
 
 

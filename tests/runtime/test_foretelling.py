@@ -52,7 +52,7 @@ def until(true: Callable[[], bool]) -> None:
 def runtime_with(foretells: Any, in_background: bool = False) -> tuple[Runtime, list[str]]:
     runtime = activate(Settings(policy="sjf"), World().engine(), "0")
     said: list[str] = []
-    runtime.foretelling = Foretelling(foretells, in_background, runtime.counters, said.append)
+    runtime.expecting.foretelling = Foretelling(foretells, in_background, runtime.counters, said.append)
     return runtime, said
 
 
@@ -125,7 +125,7 @@ def test_arrivals_gather_to_batches_and_a_step_takes_up_a_few() -> None:
     until(lambda: sum(slow.batches) == 100)
     assert max(slow.batches) == BATCH
     assert len(slow.batches) <= 5
-    until(lambda: len(runtime.foretelling._asker._told) == 100)  # type: ignore[union-attr]
+    until(lambda: len(runtime.expecting.foretelling._asker._told) == 100)  # type: ignore[union-attr]
     runtime.begin_step()
     assert runtime.counters["predictor.told"] == MOST_TOLD
     for _ in range(100 // MOST_TOLD):
@@ -161,7 +161,7 @@ def test_a_model_is_set_aside_while_the_online_statistics_foretell_better_and_ta
     for n in range(int(FEW) + 20):
         arrive(runtime, f"r{n}", f"s{n}")
         finish(runtime, f"r{n}", 30)
-    assert not runtime.foretelling._trust.deserved  # type: ignore[union-attr]
+    assert not runtime.expecting.foretelling._trust.deserved  # type: ignore[union-attr]
     assert len(said) == 1 and "is set aside" in said[0]
     arrive(runtime, "next")
     assert runtime.turns["next"].forecast.output.mean < 60
@@ -169,7 +169,7 @@ def test_a_model_is_set_aside_while_the_online_statistics_foretell_better_and_ta
     for n in range(1500):
         arrive(runtime, f"t{n}", f"t{n}")
         finish(runtime, f"t{n}", (2000, 2000, 2000, 20_000)[n % 4])
-    assert runtime.foretelling._trust.deserved  # type: ignore[union-attr]
+    assert runtime.expecting.foretelling._trust.deserved  # type: ignore[union-attr]
     assert len(said) == 1
 
 
@@ -191,7 +191,7 @@ def test_a_file_that_cant_be_used_costs_its_forecasts_alone(
         path.write_bytes(content)
     runtime = activate(Settings(policy="sjf", predictor=str(path)), World().engine(), "0")
     arrive(runtime, "a")
-    assert runtime.foretelling is None
+    assert runtime.expecting.foretelling is None
     assert runtime.counters["predictor.unusable"] == 1
     assert str(path) in _predictor(runtime)["reason"]
     assert [record.message for record in caplog.records if "foretold by what is learned online" in record.message]

@@ -109,7 +109,7 @@ def test_whoever_reads_what_it_leaves_finds_it(look: Callable[[Engines], object]
     one_turn(engines)
     look(engines)
     assert engines.runtime.counters["decisions.discard"] == 1
-    assert engines.runtime.predictor.state()["output"]
+    assert engines.runtime.expecting.predictor.state()["output"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_forecast_knows_all_that_has_ended(read: Callable[[Runtime], object]) 
     engines.start("b")
     one_turn(engines)
     read(engines.runtime)
-    assert engines.runtime.predictor.state()["output"]
+    assert engines.runtime.expecting.predictor.state()["output"]
 
 
 def test_a_policy_that_decides_about_calls_holds_the_blocks_at_once() -> None:
@@ -154,7 +154,7 @@ def test_when_it_is_done_makes_no_difference(rules: str, ops: Sequence[tuple[str
     for engines in (at_once, put_off):
         engines.runtime.later.do()
     one, other = at_once.runtime, put_off.runtime
-    assert one.predictor.state() == other.predictor.state()
+    assert one.expecting.predictor.state() == other.expecting.predictor.state()
     assert one.costs.state() == other.costs.state()
     assert one.counters == other.counters
     assert [(key, p.handling) for key, p in one.calls.paused.items()] == [
