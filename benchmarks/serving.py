@@ -37,21 +37,32 @@ SHORT_OF_MEMORY = (
 )  # fmt: skip
 
 
-def latency(policies: Sequence[str], rate: float, sessions: int, seeds: Sequence[int], logs: Path) -> dict[str, Any]:
-    """Replay augmented-single under every policy, seed by seed, in an order that turns.
+# Times the pauses of tools.
+GAP_SCALE, _WARM_UP_GAPS = 0.3, 0.1
+_WARM_UP_SESSIONS = 30
+
+
+def warm_up_of(rate: float, seed: int) -> Load:
+    """What a server has served before the run of *seed*."""
+    return Load(rate=rate, sessions=_WARM_UP_SESSIONS, seed=1000 + seed, gap_scale=_WARM_UP_GAPS)
+
+
+def latency(
+    policies: Sequence[str], trace_name: str, rate: float, sessions: int, seeds: Sequence[int], logs: Path
+) -> dict[str, Any]:
+    """Replay a trace under every policy, seed by seed, in an order that turns.
 
     One server at a time, new for every run and warmed up with other sessions: a second one, though
     idle, takes cores and memory from the one that is measured.
     """
-    trace = load_trace("augmented-single")
+    trace = load_trace(trace_name)
     runs: dict[str, list[dict[str, Any]]] = {policy: [] for policy in policies}
     for n, seed in enumerate(seeds):
         for policy in [*policies[n % len(policies) :], *policies[: n % len(policies)]]:
             with serving(policy, "random", *SHORT_OF_MEMORY, logs=logs) as url:
-                warm_up = Load(rate=rate, sessions=30, seed=1000 + seed, gap_scale=0.1)
-                run_bench(BenchConfig(url, trace, warm_up))
+                run_bench(BenchConfig(url, trace, warm_up_of(rate, seed)))
                 before = _counters(url, policy)
-                load = Load(rate=rate, sessions=sessions, seed=seed, gap_scale=0.3)
+                load = Load(rate=rate, sessions=sessions, seed=seed, gap_scale=GAP_SCALE)
                 run = as_document(run_bench(BenchConfig(url, trace, load)))
                 run["lamps"] = {k: v - before.get(k, 0) for k, v in _counters(url, policy).items()}
             runs[policy].append(run)
@@ -176,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("latency", "throughput", "identity"))
     parser.add_argument("--policies", default=None, help="comma-separated; the first is what others are compared with")
+    parser.add_argument("--trace", default="augmented-single", help="(latency)")
     parser.add_argument("--rate", type=float, default=60.0, help="sessions per second (latency)")
     parser.add_argument("--sessions", type=int, default=380)
     parser.add_argument("--seeds", type=int, default=3)
@@ -190,12 +202,14 @@ def main() -> None:
         policies = (given.policies or ("stock,fcfs" if given.what == "throughput" else "stock,fcfs,lamps")).split(",")
         match given.what:
             case "latency":
-                found = latency(policies, given.rate, given.sessions, range(1, given.seeds + 1), logs)
+                seeds = range(1, given.seeds + 1)
+                found = latency(policies, given.trace, given.rate, given.sessions, seeds, logs)
             case "throughput":
                 found = throughput(policies, given.model, given.rounds, given.repetitions, logs)
             case _:
                 found = identity(policies, logs)
     of = "" if given.model == "random" else f"-{given.model}"
+    of += "" if given.trace == "augmented-single" else f"-{given.trace}"
     out = given.out or RESULTS / f"{given.what}{of}.json"
     out.write_text(json.dumps(found, indent=1) + "\n")
     print(out)

@@ -309,3 +309,16 @@ def _release(seen: Mapping[str, Any]) -> tuple[str, ...]:
 def clients(what: str) -> str:
     """What `make clients` has found of each client: what is `sent`, what is `seen`."""
     return table(*getattr(clients_page, what)())
+
+
+# --- fidelity --------------------------------------------------------------------------------------
+
+
+def fidelity(what: str) -> str:
+    """Tables of docs/fidelity.md, from benchmarks/results/fidelity.json."""
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ stands beside us and is not installed
+    from benchmarks.fidelity import tables
+
+    return tables.made(what)

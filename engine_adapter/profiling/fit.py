@@ -25,13 +25,14 @@ _TERMS = (
 _KNEES = (32, 64, 128, 256, 512, 1024)
 # A floor must explain so much more of the error: it is one term more.
 _WORTH_A_FLOOR = 0.03
-_ROUNDS = 4
+_ROUNDS = 6
 # Every fifth step is kept from the fit, to judge it by.
 _HELD_OUT = 5
 # With fewer there is nothing to tell one term from another.
 FEWEST = 40
-# A step that took so many times what the others say was not the engine's doing (a compilation, another process).
-_ABSURD = 20.0
+# A step whose error is a larger share of its fitted time than this weighs less (Huber): much of what slows a step down
+# is not the engine's doing (a compilation, another process).
+_USUAL_ERROR = 0.25
 _SMALLEST_S = 1e-6
 
 
@@ -110,15 +111,13 @@ def _columns(steps: Sequence[Step]) -> Array:
 def _weighted(columns: Array, measured: Array, kinds: Array) -> tuple[Array, float]:
     """Coefficients, and the mean of the squares of relative errors with kinds weighing the same."""
     share = 1.0 / np.bincount(kinds, minlength=len(KINDS))[kinds]
-    scale, target = measured, measured
+    scale, trust = measured, np.ones(len(measured))
     for _ in range(_ROUNDS):
-        weights = share / (scale * scale)
-        found = non_negative(columns, target, weights)
-        fitted = np.maximum(columns @ found, _SMALLEST_S)
-        target = np.minimum(measured, _ABSURD * fitted)
-        scale = fitted
-    errors = (fitted - target) / scale
-    return found, float((share * errors * errors).sum() / share.sum())
+        found = non_negative(columns, measured, share * trust / (scale * scale))
+        scale = np.maximum(columns @ found, _SMALLEST_S)
+        errors = np.abs(measured / scale - 1.0)
+        trust = np.minimum(1.0, _USUAL_ERROR / np.maximum(errors, _SMALLEST_S))
+    return found, float((share * trust * errors * errors).sum() / share.sum())
 
 
 def _quality(times: StepTimes, steps: Sequence[Step]) -> tuple[float, dict[str, Quality]]:

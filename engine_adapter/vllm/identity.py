@@ -52,7 +52,8 @@ def about(scheduler: Scheduler) -> dict[str, Any]:
 
 @cache
 def device() -> str:
-    """The device's name; of a processor its model and how many cores this process may use."""
+    """The device's name; of a processor its model and how many cores the machine has (which of them this process may
+    use changes while it starts)."""
     from vllm.platforms import current_platform
 
     name = ""
@@ -60,7 +61,7 @@ def device() -> str:
         name = str(current_platform.get_device_name())
     if name and name != "cpu":
         return name
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores" if hasattr(os, "sched_getaffinity") else _processor()
+    return f"{_processor()}, {os.cpu_count()} cores"
 
 
 def _processor() -> str:
