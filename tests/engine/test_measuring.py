@@ -28,10 +28,12 @@ def test_a_comparison_on_a_real_server(server: Server, tmp_path: Path) -> None:
     assert {run["made_by"]["policy"] for run in runs} == {"lamps"}
     assert all(run["made_by"]["vllm"] and run["made_by"]["revision"] for run in runs)
     assert all(run["summary"]["finished"] == 6 for run in runs)
-    # The engine's decisions are counted: one for the call of each session, none of the warm-up.
+    # The engine's decisions are counted, of calls and of turns that end a session: how many of the last come before the
+    # run has ended is chance.
     counters = [line.result.counters for line in RunsFile.read(out).lines if line.result is not None]
     decided = [
         sum(count for name, count in (counted or {}).items() if name.startswith("runtime.decisions."))
         for counted in counters
     ]
-    assert decided == [6.0] * 4
+    assert len(decided) == 4
+    assert all(decided)
