@@ -1,8 +1,9 @@
-"""The tables of docs/clients.md, from what `make clients` has found."""
+"""The tables of docs/clients.md, from what `make clients` has found, and of replicas, from their benchmark."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,11 @@ def _counted(counts: Mapping[str, int], quote: str = "") -> str:
 def _found() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(FOUND.read_text(encoding="utf-8"))
     return found
+
+
+def replicas() -> str:
+    """What `python -m benchmarks.replicas` has measured."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ stands beside us and is not installed
+    from benchmarks.replicas import RESULTS, table
+
+    return f"```text\n{table(json.loads(RESULTS.read_text(encoding='utf-8'))['runs'])}\n```"

@@ -307,7 +307,9 @@ def _release(seen: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def clients(what: str) -> str:
-    """What `make clients` has found of each client: what is `sent`, what is `seen`."""
+    """What `make clients` has found of each client: what is `sent`, what is `seen`; the benchmark of `replicas`."""
+    if what == "replicas":
+        return clients_page.replicas()
     return table(*getattr(clients_page, what)())
 
 
