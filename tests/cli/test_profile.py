@@ -19,7 +19,6 @@ from engine_adapter.virtual.provenance import Identity
 from lamps_cli.commands.profile import _SWAPS
 from lamps_cli.exit_codes import ExitCode
 from tests.cli.running import LAMPS, lamps
-from tests.engine.server import KEY, Server
 from tests.profiling.fake_engine import FakeEngine
 from tests.profiling.made import ABOUT
 from tests.profiling.test_fit import CPU
@@ -120,14 +119,3 @@ def test_time_that_is_up_ends_it(tmp_path: Path) -> None:
         run = lamps("profile", fake.url, "-o", tmp_path / "mine.yaml", "--seconds", "2")
     assert run.returncode == ExitCode.OK, run.stderr
     assert "time is up: the profile is of" in run.stderr
-
-
-@pytest.mark.server
-def test_a_real_server_is_measured(server: Server, tmp_path: Path) -> None:
-    run = lamps("profile", server.url, "--api-key", KEY, "--seconds", "10", "-o", tmp_path / "mine.yaml")
-    assert run.returncode == ExitCode.OK, run.stderr
-    profile = load_profile(tmp_path / "mine.yaml")
-    assert profile.engine is not None and profile.engine.model == "smollm2"
-    assert profile.longest == 1024 and profile.blocks == 159
-    assert 0.001 < profile.step.of(0, 0.0, 1, 100) < 5.0
-    assert profile.step.of(500, 125_000.0, 0, 0) > profile.step.of(16, 128.0, 0, 0)

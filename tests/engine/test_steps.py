@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +11,10 @@ import pytest
 
 from engine_adapter.control.steps import EngineSteps, fetch_steps
 from engine_adapter.runtime import step_log
+from engine_adapter.virtual.profile import load_profile
 from engine_adapter.vllm.scheduler import AsyncLampsScheduler
+from lamps_cli.exit_codes import ExitCode
+from tests.cli.running import lamps
 from tests.engine.server import KEY, Server
 from tests.engine.test_scheduler import Make, make, prompt
 
@@ -106,3 +110,14 @@ def test_a_server_tells_its_steps(server: Server) -> None:
     assert sum(step.turns for step in engine.steps) == 1
     assert len(engine.steps) == 6 and all(step.step_s > 0.0 for step in engine.steps)
     assert engine.about.identity["model"] == "smollm2" and engine.about.max_model_len == 1024
+
+
+@pytest.mark.server
+def test_a_real_server_is_measured(server: Server, tmp_path: Path) -> None:
+    run = lamps("profile", server.url, "--api-key", KEY, "--seconds", "10", "-o", tmp_path / "mine.yaml")
+    assert run.returncode == ExitCode.OK, run.stderr
+    profile = load_profile(tmp_path / "mine.yaml")
+    assert profile.engine is not None and profile.engine.model == "smollm2"
+    assert profile.longest == 1024 and profile.blocks == 159
+    assert 0.001 < profile.step.of(0, 0.0, 1, 100) < 5.0
+    assert profile.step.of(500, 125_000.0, 0, 0) > profile.step.of(16, 128.0, 0, 0)
