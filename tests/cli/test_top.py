@@ -111,7 +111,7 @@ def plain(data: bytes) -> str:
 
 
 def test_the_program_itself_in_a_terminal(tmp_path: Path) -> None:
-    shown = sent(["--demo", "--record", str(tmp_path / "r.jsonl.gz")], b"q", "KV memory")
+    shown = sent(["--demo", "--record", str(tmp_path / "r.jsonl.gz")], b"q", "first token")
     assert "Traceback" not in plain(shown) and COLOUR.search(shown)
     again = lamps("top", "--replay", tmp_path / "r.jsonl.gz", "--once", "--json")
     assert again.returncode == ExitCode.OK, again.stderr
