@@ -1,8 +1,8 @@
 """What can wait until the engine has nothing to do.
 
-What a turn's end leaves to be noted and learned takes 180 us on an engine that works, as much as all else of a step
-(sampled on a server of a small model, 64 seats); while the model computes the next step the engine's thread only waits
-for it. So the work is put off till then.
+What a turn's end leaves to be noted and learned takes several times as long on an engine that works as in a loop that
+does nothing else; while the model computes the next step the engine's thread only waits for it. So the work is put off
+till then (docs/decisions/021).
 """
 
 from __future__ import annotations
