@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import click
-
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
-from lamps_cli.output import talk, warn
+from lamps_cli.output import progress, talk, warn
 
 if TYPE_CHECKING:
     from engine_adapter.workload.result import BenchResult, SessionResult
@@ -74,7 +72,7 @@ def show_progress(sessions: tuple[SessionResult, ...], now_s: float) -> None:
     text = f"{now_s:6.1f} s  {done}/{len(sessions)} finished, {active} active" + (
         f", {failed} failed" if failed else ""
     )
-    click.echo(f"\r\033[K{text}", err=True, nl=False)
+    progress(text)
 
 
 def tell_of_trouble(result: BenchResult, summary: Summary) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import click
-
 from lamps_cli.errors import Failure
+from lamps_cli.output import progress
 
 if TYPE_CHECKING:
     from engine_adapter.virtual.profile import Profile
@@ -82,7 +80,7 @@ def compare(question: Question) -> Comparison:
             _carry_out(comparison.runs, workers)
         except KeyboardInterrupt:
             comparison.interrupted = True
-    _show("")
+    progress("")
     return comparison
 
 
@@ -120,7 +118,7 @@ def _carry_out(runs: Sequence[Run], workers: Workers) -> None:
             case SimResult() as result:
                 done[said.number], runs[said.number].result = 1.0, result
         ended = sum(run.result is not None or bool(run.lost) for run in runs)
-        _show(f"{ended} of {len(runs)} runs, {sum(done) / len(runs):.0%}")
+        progress(f"{ended} of {len(runs)} runs, {sum(done) / len(runs):.0%}")
 
 
 def _saturation(question: Question, workers: Workers) -> float:
@@ -132,21 +130,15 @@ def _saturation(question: Question, workers: Workers) -> float:
     known = recall(scaled, question.profile)
     if known is not None:
         return known
-    _show("finding saturation")
+    progress("finding saturation")
     for said in workers.run([Search(scaled, question.profile)]):
         match said.what:
             case float(share):
-                _show(f"finding saturation, {share:.0%}")
+                progress(f"finding saturation, {share:.0%}")
             case Saturation(found):
                 remember(scaled, question.profile, found)
                 return found
             case problem:
-                _show("")
+                progress("")
                 raise Failure(str(problem), "--rate takes sessions/s, --length-scale fits lengths to an engine")
     raise AssertionError("a job ends with an answer or an error")
-
-
-def _show(text: str) -> None:
-    """Progress, in one line of a terminal; "" takes it away."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{text}", err=True, nl=False)

@@ -40,6 +40,15 @@ def warn(text: str) -> None:
     click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {text}", err=True)
 
 
+def progress(text: str) -> None:
+    """How far something is, in one line of a terminal that the next one takes the place of; "" takes it away.
+
+    Nothing where stderr is no terminal.
+    """
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", err=True, nl=False)
+
+
 def wants_colour(stream: TextIO | None = None) -> bool:
     """Whether to colour *stream* (stdout when not given): the --color in force, else whether it's a terminal."""
     context = click.get_current_context(silent=True)

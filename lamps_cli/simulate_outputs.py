@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine_adapter.workload.record import Recording
-from lamps_cli.errors import Failure
 from lamps_cli.output import talk
 from lamps_cli.report.chrome_trace import MOST_STEPS, Drawn, chrome_trace
 from lamps_cli.report.page import Ran, Report, html, need_packages
 from lamps_cli.simulate_view import head
 from lamps_cli.versions import version_lines
+from lamps_cli.writing import need_folder, save
 
 if TYPE_CHECKING:
     from lamps_cli.comparison import Comparison
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def recording(diff: bool, page: Path | None, traced: Path | None) -> Recording | None:
     """What has to be written down for these outputs. Failure, before anything runs, for a file that can't be made."""
     for path in (page, traced):
-        if path is not None and not path.parent.is_dir():
-            raise Failure(f"can't write {path}: there is no folder {path.parent}")
+        if path is not None:
+            need_folder(path)
     if page is not None:
         need_packages()
     if not diff and page is None and traced is None:
@@ -36,7 +36,7 @@ def recording(diff: bool, page: Path | None, traced: Path | None) -> Recording |
 
 def write_page(path: Path, comparison: Comparison, differences: Sequence[Difference]) -> None:
     """The report as one HTML file."""
-    _write(path, html(_report(comparison, differences)))
+    save(path, html(_report(comparison, differences)))
     talk(f"wrote {path}")
 
 
@@ -51,7 +51,7 @@ def write_trace(path: Path, comparison: Comparison) -> None:
     ]
     which = f"load {share:g}, seed 0" if share is not None else "seed 0"
     about = {"policies": [one.policy for one in drawn], "trace": comparison.question.trace.name, "load": which}
-    _write(path, json.dumps(chrome_trace(drawn, about), separators=(",", ":")))
+    save(path, json.dumps(chrome_trace(drawn, about), separators=(",", ":")))
     talk(f"wrote {path}: {which}")
 
 
@@ -106,10 +106,3 @@ def _warnings(comparison: Comparison) -> Iterator[str]:
         yield f"{failed:,} sessions failed: the latencies are those of the others."
     if comparison.question.predict.startswith(("oracle", "noise")):
         yield "Predictions come from an oracle: no server has them."
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise Failure(f"can't write {path}: {problem.strerror}") from None

@@ -1,4 +1,4 @@
-"""Writing over a file of the user: whole or not at all, with its permissions, through links."""
+"""Writing files that a user has named, and over those that are there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,26 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from lamps_cli.errors import Failure
+
+
+def need_folder(path: Path) -> None:
+    """Failure, before any work is done, for a file whose folder isn't there."""
+    if not path.expanduser().parent.is_dir():
+        raise Failure(f"can't write {path}: there is no folder {path.parent}")
+
+
+def save(path: Path, text: str) -> None:
+    """Write *text* to *path*, over what is there. Failure where that can't be."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise Failure(f"can't write {path}: {problem.strerror}") from None
+
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Replaces the content of an existing file in one step: a reader sees the old or the new, never a part.
+    """Replaces the content of an existing file in one step: a reader sees the old or the new, never a part, with the
+    permissions of the old.
 
     A link stays one, the file it leads to is written. PermissionError for a file that nobody may write, even
     where its folder would allow a replacement; OSError for everything else that prevents it.

@@ -7,15 +7,13 @@ count by name, default and range.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from policy_dsl import ir, nodes
 from policy_dsl.loading import Loaded
 from policy_dsl.reopened import reopened
 from policy_dsl.types import Type
-
-Meanings = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from policy_dsl import ir
+from policy_dsl.comparing import comparable
 from policy_dsl.interpret import evaluate
 from policy_dsl.situation import Situation
 from policy_dsl.worlds import Value
@@ -78,7 +78,7 @@ class Ordering(ABC):
             return evaluate(node, own, shared, values)  # type: ignore[arg-type]
 
         group, keys = self._standing(own, value)
-        made = _comparable([_signed(value(k.expr), k.highest) for k in keys])
+        made = comparable([_signed(value(k.expr), k.highest) for k in keys])
         return Place(group, made, float(own["request.arrival"]))
 
 
@@ -139,13 +139,3 @@ class Victims(Ordering):
 def _signed(value: Value, highest: bool) -> float:
     number = float(value)
     return -number if highest else number
-
-
-def _comparable(keys: Sequence[float]) -> tuple[tuple[bool, float], ...]:
-    """*keys* with NaN after all numbers; what follows one counts no more."""
-    made: list[tuple[bool, float]] = []
-    for i, key in enumerate(keys):
-        if math.isnan(key):
-            return (*made, *[(True, 0.0)] * (len(keys) - i))
-        made.append((False, key))
-    return tuple(made)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from policy_dsl import nodes
+from policy_dsl.comparing import comparable
 from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.diagnostics.model import Span
 from policy_dsl.interpret import evaluate
@@ -149,7 +150,7 @@ def _check_order(names: tuple[str, ...], span: Span, rule: str, world: World) ->
     scalar = world.policy.scalar
     ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
     keys = {name: ask(world.rows[name], world.engine) for name in names}  # type: ignore[arg-type]
-    found = sorted(names, key=lambda n: (*_comparable(keys[n]), world.rows[n]["request.arrival"]))
+    found = sorted(names, key=lambda n: (*comparable(keys[n]), world.rows[n]["request.arrival"]))
     if tuple(found) == names:
         return None
     message = f"expected {', '.join(names)}; the order is {', '.join(found)}"
@@ -175,19 +176,9 @@ def _ordered(names: Sequence[str], world: World) -> list[str]:
         row, scalar = world.rows[name], world.policy.scalar
         promoted = world.promoted(name)
         ask = scalar.promote_by if promoted else scalar.rank
-        return (not promoted, *_comparable(ask(row, world.engine)), row["request.arrival"])  # type: ignore[arg-type]
+        return (not promoted, *comparable(ask(row, world.engine)), row["request.arrival"])  # type: ignore[arg-type]
 
     return sorted(names, key=key)
-
-
-def _comparable(keys: Sequence[float]) -> list[tuple[bool, float]]:
-    """*keys* with NaN after all numbers; what follows a NaN counts no more."""
-    made: list[tuple[bool, float]] = []
-    for i, key in enumerate(keys):
-        if math.isnan(key):
-            return [*made, *[(True, 0.0)] * (len(keys) - i)]
-        made.append((False, key))
-    return made
 
 
 def _place(name: str, world: World) -> str:

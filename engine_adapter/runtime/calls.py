@@ -11,12 +11,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine_adapter.runtime.deciding import Deciding, Possible, comparable
+from engine_adapter.runtime.deciding import Deciding, Possible
 from engine_adapter.runtime.engine import Engine
 from engine_adapter.runtime.keeping import Hold, Keeping, PinChanged, nothing
 from engine_adapter.runtime.paused import Paused
 from engine_adapter.runtime.repeats import Askings
 from engine_adapter.runtime.turn import CallState, Turn
+from policy_dsl.comparing import comparable
 from policy_dsl.compiled import Verdict
 from policy_dsl.types import Handling
 

@@ -273,13 +273,3 @@ def as_decided_by(deciding: Deciding, turns: Iterable[Turn]) -> Iterator[None]:
     finally:
         for turn, foreseen in before:
             turn.foreseen = foreseen
-
-
-def comparable(keys: tuple[float, ...]) -> tuple[tuple[bool, float], ...]:
-    """*keys* with what is not a number after all numbers; what follows it counts no more."""
-    made: list[tuple[bool, float]] = []
-    for key in keys:
-        if math.isnan(key):
-            return (*made, (True, 0.0))
-        made.append((False, float(key)))
-    return tuple(made)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from engine_adapter.runtime.clocked import SINCE
 from policy_dsl.catalogue import signal_of
+from policy_dsl.comparing import comparable
 from policy_dsl.types import TEXT
 
 Value = float | bool | str
@@ -73,7 +74,7 @@ class OneByOne:
         def place_of(place: int) -> tuple[object, ...]:
             ahead = bool(promoted[place])
             keys = self._rules.promote_by(rows[place], engine) if ahead else ranks[place]
-            return (not ahead, *_comparable(keys), (False, arrivals.item(place)))
+            return (not ahead, *comparable(keys), (False, arrivals.item(place)))
 
         return sorted(range(count), key=place_of), sum(any(map(math.isnan, keys)) for keys in ranks)
 
@@ -95,14 +96,3 @@ def _sorts(keys: frozenset[str]) -> _Sorts:
     clocked = [(key, *SINCE[key]) for key in sorted(keys & SINCE.keys())]
     texts = [key for key in sorted(keys) if not key.endswith(".known") and signal_of(key).type == TEXT]
     return sorted(keys - SINCE.keys() - set(texts)), clocked, texts
-
-
-def _comparable(keys: Keys) -> list[tuple[bool, float]]:
-    """*keys* with what is not a number after all numbers; what follows it counts no more."""
-    made: list[tuple[bool, float]] = []
-    for key in keys:
-        if math.isnan(key):
-            made.append((True, 0.0))
-            break
-        made.append((False, key))
-    return made

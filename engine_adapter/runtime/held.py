@@ -24,9 +24,6 @@ class Holding:
     loading: frozenset[str] = frozenset()
 
 
-NOTHING_KNOWN = Holding()
-
-
 def held_by(runtime: Runtime, order: Sequence[str], holding: Holding) -> dict[str, str]:
     """The word of each of *order*, which are the first of all that wait; "" where nothing is known to hold it."""
     refused, reserved_for = runtime.admission.refused, runtime.admission.reserved_for

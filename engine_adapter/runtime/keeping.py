@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from engine_adapter.runtime.deciding import Deciding, Possible, comparable
+from engine_adapter.runtime.deciding import Deciding, Possible
 from engine_adapter.runtime.engine import Engine, Held
 from engine_adapter.runtime.host import MAX_COPY_S, Copies
 from engine_adapter.runtime.ledger import Ledger, Pin
 from engine_adapter.runtime.paused import PRESERVE, Paused, Plan
 from engine_adapter.runtime.pin_limits import PinLimits
 from engine_adapter.runtime.turn import Turn
+from policy_dsl.comparing import comparable
 from policy_dsl.types import Handling
 
 # No pin lasts longer than this, whatever the policy says (DESIGN.md, guarantee 2).

@@ -67,6 +67,11 @@ def pooled(one: Moments, other: Moments) -> Moments:
     return mixed([(one.n, one), (other.n, other)])
 
 
+def leaned(mean: float, own: Moments, strength: float) -> float:
+    """The mean of `shrunk`: that of few observations, drawn towards *mean*, which counts as *strength* more of them."""
+    return mean + own.n / (own.n + strength) * (own.mean - mean) if own.n else mean
+
+
 def shrunk(own: Moments, towards: Moments, strength: float) -> Moments:
     """An estimate from few observations: *towards* counts as *strength* more of them."""
     if not own.n:

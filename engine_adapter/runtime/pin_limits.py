@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from engine_adapter.runtime.deciding import Deciding, comparable
+from engine_adapter.runtime.deciding import Deciding
 from engine_adapter.runtime.ledger import Ledger, Pin
 from engine_adapter.runtime.paused import PRESERVE, Paused
 from engine_adapter.runtime.turn import Turn
+from policy_dsl.comparing import comparable
 from policy_dsl.types import Handling
 
 

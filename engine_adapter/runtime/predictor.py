@@ -20,7 +20,7 @@ from engine_adapter.runtime.foretold import Foretold
 from engine_adapter.runtime.hints import Hints
 from engine_adapter.runtime.learned import ALL, MOST_CLASSES, Classes, Key
 from engine_adapter.runtime.modes import ByMagnitude
-from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, mixed, shrunk
+from engine_adapter.runtime.moments import NOTHING, WINDOW, Moments, leaned, mixed, shrunk
 from engine_adapter.runtime.past import USER
 from engine_adapter.runtime.runs import MOST_TURNS, Left, Runs, Step, classes_of
 from engine_adapter.runtime.sessions import Session
@@ -239,8 +239,7 @@ class Predictor:
             return foretold.chance
         chance = DEFAULT_CHANCE
         for key in reversed(classes):
-            seen = self._chance[key]
-            chance += seen.n / (seen.n + _LEAN) * (seen.mean - chance)
+            chance = leaned(chance, self._chance[key], _LEAN)
         return (session.calls + _LEAN_CHANCE * chance) / (session.ended + _LEAN_CHANCE)
 
     def _counts(self, classes: tuple[Key, ...]) -> Mapping[str, float]:
@@ -282,8 +281,7 @@ class Predictor:
 
     def _returns_of(self, tool: str) -> float:
         start = DEFAULT_USER_RETURNS if tool == USER else DEFAULT_RETURNS
-        seen = self._returns[(tool,)]
-        return start + seen.n / (seen.n + _LEAN) * (seen.mean - start)
+        return leaned(start, self._returns[(tool,)], _LEAN)
 
     def _duration_of(self, tool: str, session: Session, counts: Mapping[str, float]) -> Dist:
         return self._of_tool(self._duration, tool, session, counts, _USER_DURATION if tool == USER else _DURATION)

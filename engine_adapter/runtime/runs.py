@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine_adapter.runtime.learned import ALL, Classes, Key
+from engine_adapter.runtime.moments import leaned
 
 # A class counts fully once it has seen several times as much as this (as in `predictor`).
 _LEAN = 4.0
@@ -66,10 +67,8 @@ def classes_of(tenant: str, last_tool: str, opening: int, turns: int) -> tuple[K
 
 
 def _estimate(table: Classes, classes: Sequence[Key]) -> float:
-    """The mean that `moments.shrunk` gives from the widest class to the narrowest; nobody asks for the spread."""
+    """From the widest class to the narrowest; nobody asks for the spread."""
     mean = 0.0
     for key in reversed(classes):
-        seen = table[key]
-        if seen.n:
-            mean += seen.n / (seen.n + _LEAN) * (seen.mean - mean)
+        mean = leaned(mean, table[key], _LEAN)
     return mean

@@ -32,6 +32,8 @@ class StepLog:
     """Of one engine. Instants of the engine's clock, seconds."""
 
     def __init__(self) -> None:
+        self.open = False
+        """Whether somebody measured a moment ago: else nothing need be told."""
         self._until = -math.inf
         self._number = 0
         self._steps: deque[tuple[float, ...]] = deque(maxlen=KEPT)
@@ -42,7 +44,7 @@ class StepLog:
 
     def since(self, number: int | None, now: float) -> dict[str, Any]:
         """The steps after *number*, oldest first, as rows of `control.steps.Step`; None: none yet, from now on."""
-        self._until = now + LINGER_S
+        self.open, self._until = True, now + LINGER_S
         after = self._number if number is None else number
         first = self._number - len(self._steps)
         rows = [list(row) for place, row in enumerate(self._steps, first + 1) if place > after]
@@ -50,8 +52,12 @@ class StepLog:
         return {"number": self._number, "missed": missed, "now": now, "steps": rows}
 
     def wanted(self, now: float) -> bool:
-        """Whether somebody measures."""
-        return now <= self._until
+        """Whether somebody measures, so that the step that begins *now* is to be told."""
+        if self.open and now > self._until:
+            self.open, self._was_busy = False, False
+            self._came, self._left = 0, []
+            self._under_way.clear()
+        return self.open
 
     def came(self) -> None:
         """A request has reached the engine."""

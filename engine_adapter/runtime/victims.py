@@ -11,10 +11,10 @@ import math
 from collections.abc import Sequence
 
 from engine_adapter.runtime.asking import Asking
-from engine_adapter.runtime.deciding import comparable
 from engine_adapter.runtime.engine import Running
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.turn import Turn
+from policy_dsl.comparing import comparable
 
 # Preemptions in a turn after which a row is a victim only when no other is left.
 SPARED_AFTER = 3

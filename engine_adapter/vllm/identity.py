@@ -6,15 +6,14 @@ Names of vLLM's configuration were seen in 0.31 and 0.32; one that is missing le
 from __future__ import annotations
 
 import os
-import platform
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
+from engine_adapter.runtime.processor import processor
 from engine_adapter.vllm import internals
 from engine_adapter.vllm.compat_api import installed_vllm
 
@@ -61,12 +60,4 @@ def device() -> str:
         name = str(current_platform.get_device_name())
     if name and name != "cpu":
         return name
-    return f"{_processor()}, {os.cpu_count()} cores"
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
+    return f"{processor()}, {os.cpu_count()} cores"

@@ -111,7 +111,8 @@ class LampsMixin(_Base):
     def add_request(self, request: Request) -> None:
         if request.request_id not in self.requests:
             self.lamps.arrive(self._arrival(request))
-            self._step_log.came()
+            if self._step_log.open:
+                self._step_log.came()
         super().add_request(request)
 
     def _arrival(self, request: Request) -> Arrival:
@@ -143,7 +144,7 @@ class LampsMixin(_Base):
         super()._preempt_request(request, *args, **kwargs)
 
     def _free_request(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        if (turn := self.lamps.turns.get(request.request_id)) is not None:
+        if self._step_log.open and (turn := self.lamps.turns.get(request.request_id)) is not None:
             self._step_log.left(turn.arrival)
         self.lamps.ended(
             Ended(
@@ -218,7 +219,8 @@ class LampsMixin(_Base):
             self._measured = None
             # With steps in flight, a step's own time is what it adds to the one before it.
             self.lamps.observe(replace(shape, step_s=now - max(began, self._updated_at)))
-        self._step_log.end(output, self._updated_at, now, bool(self.requests))
+        if self._step_log.open:
+            self._step_log.end(output, self._updated_at, now, bool(self.requests))
         self._updated_at = now
 
     def decoding(self, output: SchedulerOutput, sequences: int, context_tokens: int) -> None:

@@ -6,7 +6,6 @@ One server is measured once; several systems are measured against each other, ov
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,8 @@ from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.load_options import load_options
 from lamps_cli.number_list import counts, numbers
-from lamps_cli.output import to_json, write, write_json
+from lamps_cli.output import progress, to_json, write, write_json
+from lamps_cli.writing import need_folder, save
 
 if TYPE_CHECKING:
     from engine_adapter.workload.load import Load
@@ -130,8 +130,8 @@ def bench(
     """
     if math.isnan(math.fsum(rates) + timeout):
         raise Failure("nan is not a number to measure with")
-    if out is not None and not out.parent.is_dir():
-        raise Failure(f"can't write {out}: there is no folder {out.parent}")
+    if out is not None:
+        need_folder(out)
     common = {"hints": hints, "prompts": prompts, "model": model, "api_key": api_key, "timeout_s": timeout}
     if _compares(urls, policies, rates, comparing):
         if stream_interval is not None:
@@ -169,7 +169,7 @@ def _once(
     try:
         interval = stream_interval or FIRST_AND_LAST
         config = BenchConfig(trace=load_trace(trace), load=load, stream_interval=interval, **given)
-        result = run_bench(config, show_progress if sys.stderr.isatty() else None)
+        result = run_bench(config, show_progress)
     except TraceError as problem:
         raise Failure(str(problem)) from None
     except NoServer as problem:
@@ -177,20 +177,13 @@ def _once(
     except ServerError as problem:
         raise Failure(str(problem)) from None
     summary = summarize(result)
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", err=True, nl=False)
+    progress("")
     if out is not None:
-        _save(out, as_document(result) | {"turns": [asdict(session) for session in result.sessions]})
+        document = as_document(result) | {"turns": [asdict(session) for session in result.sessions]}
+        save(out, to_json(document) + "\n")
     if as_json:
         write_json(as_document(result))
     else:
         write(render(result, summary))
     tell_of_trouble(result, summary)
     click.get_current_context().exit(status(result, summary))
-
-
-def _save(path: Path, document: dict[str, Any]) -> None:
-    try:
-        path.write_text(to_json(document) + "\n")
-    except OSError as error:
-        raise Failure(f"can't write {path}: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.output import talk, write, write_json
+from lamps_cli.writing import save as write_file
 
 if TYPE_CHECKING:
     from policy_dsl.loading import Loaded
@@ -134,18 +136,9 @@ def _live(
     if engine >= len(states):
         raise Failure(f"{base_url(url)} has no engine {engine}", f"it has {len(states)}, from 0")
     if save is not None:
-        _save(save, states[engine])
+        write_file(Path(save), json.dumps(states[engine], indent=1) + "\n")
         talk(f"wrote {save}")
     return states[engine]
-
-
-def _save(path: str, state: dict[str, Any]) -> None:
-    import json
-
-    try:
-        Path(path).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    except OSError as problem:
-        raise Failure(f"can't write {path}: {problem.strerror}") from None
 
 
 def _has(state: dict[str, Any], name: str) -> bool:
@@ -212,7 +205,6 @@ def _situation(loaded: Loaded, document: object, test: str | None) -> Situation:
 
 def _document(name: str) -> object:
     """What the state file holds. What is not JSON is read as YAML."""
-    import json
 
     import yaml
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,11 @@ import click
 
 from lamps_cli.errors import Failure
 from lamps_cli.exit_codes import ExitCode
-from lamps_cli.output import talk, warn, write, write_json
+from lamps_cli.output import progress, talk, warn, write, write_json
+from lamps_cli.writing import need_folder, save
 
 if TYPE_CHECKING:
+    from engine_adapter.profiling.fit import Fitted
     from engine_adapter.profiling.measure import Measured
     from engine_adapter.profiling.phases import Phase
 
@@ -69,9 +70,7 @@ def profile(
     Exit status: 0 measured, 1 a part of the load failed or too little was measured, 2 wrong use, 3 no server,
     130 interrupted (the profile of what was measured is written).
     """
-    from engine_adapter.control.client import DEFAULT_URL, key_from_environment
     from engine_adapter.profiling.document import as_yaml, profile_of
-    from engine_adapter.profiling.fit import FitError, fit_steps
     from engine_adapter.virtual.provenance import Identity
     from lamps_cli.profile_view import document, render
 
@@ -80,31 +79,43 @@ def profile(
 
         need_packages()
     for path in (out, page):
-        if path is not None and not path.expanduser().parent.is_dir():
-            raise Failure(f"can't write {path}: there is no folder {path.parent}")
-    if model is not None:
-        measured = _started(model, words, seconds)
-    else:
-        if len(words) > 1 or (words and words[0].startswith("-")):
-            raise click.UsageError(f"no such option or argument: {words[-1]} (flags of `lamps serve` need --model)")
-        measured = _measured(words[0] if words else DEFAULT_URL, api_key or key_from_environment(), seconds)
-    try:
-        fitted = fit_steps(measured.steps, measured.ended == "complete", measured.missed)
-    except FitError as problem:
-        raise Failure(_sentence(measured, str(problem)), code=_status(measured) or ExitCode.FINDINGS) from None
+        if path is not None:
+            need_folder(path)
+    measured = _of_server(words, api_key, seconds) if model is None else _started(model, words, seconds)
+    fitted = _fitted(measured)
     path = (out or Identity(**measured.about.identity).kept_at()).expanduser()
     found = profile_of(measured, fitted, name or path.name.removesuffix(".yaml"), datetime.now(UTC).date().isoformat())
-    _save(path, as_yaml(found))
+    _keep(path, as_yaml(found))
     if page is not None:
         from lamps_cli.report.profile_page import html
 
-        _save(page, html(found, measured, fitted))
+        save(page.expanduser(), html(found, measured, fitted))
     if as_json:
         write_json(document(found, measured) | {"path": str(path)})
     else:
         write(render(found, measured))
     _tell(measured, path, kept=out is None)
     click.get_current_context().exit(_status(measured))
+
+
+def _of_server(words: tuple[str, ...], api_key: str | None, seconds: float) -> Measured:
+    """What was measured of a server that runs already. UsageError where *words* are more than its URL."""
+    from engine_adapter.control.client import DEFAULT_URL, key_from_environment
+
+    if len(words) > 1 or (words and words[0].startswith("-")):
+        raise click.UsageError(f"no such option or argument: {words[-1]} (flags of `lamps serve` need --model)")
+    return _measured(words[0] if words else DEFAULT_URL, api_key or key_from_environment(), seconds)
+
+
+def _fitted(measured: Measured) -> Fitted:
+    """The step times that fit. Failure where too little was measured."""
+    from engine_adapter.profiling.fit import FitError, fit_steps
+
+    try:
+        return fit_steps(measured.steps, measured.ended == "complete", measured.missed)
+    except FitError as problem:
+        why = f"{measured.problem}; {problem}" if measured.problem else str(problem)
+        raise Failure(why, code=_status(measured) or ExitCode.FINDINGS) from None
 
 
 def _started(model: str, flags: tuple[str, ...], seconds: float) -> Measured:
@@ -132,7 +143,7 @@ def _measured(url: str, key: str | None, seconds: float) -> Measured:
     from engine_adapter.workload.client import ServerError
 
     try:
-        measured = measure(url, key, seconds, _show_progress if sys.stderr.isatty() else None)
+        measured = measure(url, key, seconds, _show_progress)
     except NotLamps as problem:
         raise Failure(str(problem), "lamps serve --policy fcfs --model MODEL", ExitCode.UNREACHABLE) from None
     except Unreachable as problem:
@@ -141,8 +152,7 @@ def _measured(url: str, key: str | None, seconds: float) -> Measured:
         raise Failure(str(problem), code=ExitCode.UNREACHABLE) from None
     except TooSmall as problem:
         raise Failure(str(problem), "give it more, as with --num-gpu-blocks-override", ExitCode.FINDINGS) from None
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", err=True, nl=False)
+    progress("")
     return measured
 
 
@@ -150,15 +160,16 @@ def _show_progress(measured: Measured, phase: Phase) -> None:
     sizes = "" if phase.kind == "mixed" else f", prompts of {phase.jobs[0].prompt}"
     what = f"{phase.kind}, {phase.clients} at once{sizes}"
     text = f"{measured.seconds:6.1f} s  {measured.done}/{measured.planned}  {len(measured.steps):,} steps  {what}"
-    click.echo(f"\r\033[K{text}", err=True, nl=False)
+    progress(text)
 
 
-def _save(path: Path, text: str) -> None:
+def _keep(path: Path, text: str) -> None:
+    """In the cache folder too, which may have to be made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Failure(f"can't write {path}: {error.strerror}") from None
+    except OSError as problem:
+        raise Failure(f"can't write {path}: {problem.strerror}") from None
+    save(path, text)
 
 
 def _tell(measured: Measured, path: Path, kept: bool) -> None:
@@ -172,10 +183,6 @@ def _tell(measured: Measured, path: Path, kept: bool) -> None:
     if measured.swapped.why_not:
         talk(f"swap wasn't measured: {measured.swapped.why_not}")
     talk(f"wrote {path}" + (": `lamps serve` begins with it for this engine" if kept else ""))
-
-
-def _sentence(measured: Measured, problem: str) -> str:
-    return f"{measured.problem}; {problem}" if measured.problem else problem
 
 
 def _status(measured: Measured) -> ExitCode:

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import click
-
 from engine_adapter.control.client import DEFAULT_URL
 from engine_adapter.workload.arriving import Bursty, Closed, Poisson, Recorded
 from engine_adapter.workload.load import Load, plan
@@ -27,7 +25,8 @@ from lamps_cli.measuring.named import split
 from lamps_cli.measuring.runs_file import RunsFile, Unreadable
 from lamps_cli.measuring.saturation import NoSaturation
 from lamps_cli.measuring.view import document, render, report, warnings
-from lamps_cli.output import talk, warn, write, write_json
+from lamps_cli.output import progress, talk, warn, write, write_json
+from lamps_cli.writing import need_folder, save
 
 DEFAULT_FILE = Path("lamps-bench.jsonl")
 _SEEDS = 3
@@ -60,7 +59,10 @@ class Choices:
 def compare(choices: Choices) -> ExitCode:
     """Measure, keep and show. Failure where it can't begin."""
     if choices.page is not None:
-        _check_page(choices.page)
+        from lamps_cli.report.page import need_packages
+
+        need_folder(choices.page)
+        need_packages()
     asked = _asked(choices)
     try:
         file = RunsFile.read(choices.out or DEFAULT_FILE)
@@ -85,7 +87,7 @@ def _shown(choices: Choices, measured: Measured) -> ExitCode:
     if choices.page is not None and measured.whole:
         from lamps_cli.report.page import html
 
-        _write(choices.page, html(report(measured, sys.argv[1:])))
+        save(choices.page, html(report(measured, sys.argv[1:])))
         talk(f"wrote {choices.page}")
     if choices.as_json:
         write_json(document(measured))
@@ -204,27 +206,6 @@ def ending_as_ctrl_c() -> Iterator[None]:
 
 
 def _show(text: str, share: float) -> None:
-    """Progress, in one line of a terminal; "" takes it away."""
-    if not sys.stderr.isatty():
-        return
+    """Progress; "" takes it away."""
     full = round(_BAR * share)
-    bar = f"[{'#' * full}{'.' * (_BAR - full)}] {share:4.0%}  {text}" if text else ""
-    click.echo(f"\r\033[K{bar}", err=True, nl=False)
-
-
-# --- files
-
-
-def _check_page(path: Path) -> None:
-    from lamps_cli.report.page import need_packages
-
-    if not path.parent.is_dir():
-        raise Failure(f"can't write {path}: there is no folder {path.parent}")
-    need_packages()
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise Failure(f"can't write {path}: {problem.strerror}") from None
+    progress(f"[{'#' * full}{'.' * (_BAR - full)}] {share:4.0%}  {text}" if text else "")

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from engine_adapter.runtime.processor import processor
+
 # Cores that others may take without a run being called disturbed: a twentieth of the two that a small server uses.
 MOST_OTHERS = 0.1
 # The same work may take so much longer after a run than before it, and so much longer by the clock than in CPU time.
@@ -144,16 +146,7 @@ def groups_s(groups: Collection[int]) -> float:
 
 def machine() -> dict[str, Any]:
     """What stands in a result: processor, cores, system."""
-    return {"processor": _processor(), "cores": len(CORES), "system": platform.system()}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
+    return {"processor": processor(), "cores": len(CORES), "system": platform.system()}
 
 
 def _work() -> tuple[float, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -140,11 +140,3 @@ def _call(verdict: Verdict, different: bool, least: float) -> Call:
         return "better" if (change > 0) == larger_is_better else "worse"
     half = math.log(verdict.spread)
     return "same" if different or abs(change) + half <= smallest else "unclear"
-
-
-def detectable(verdicts: Sequence[Verdict]) -> Mapping[str, float]:
-    """By metric, the change that these runs can tell from none at 95 %, as a share: the widest of its intervals."""
-    found: dict[str, float] = {}
-    for verdict in verdicts:
-        found[verdict.metric] = max(found.get(verdict.metric, 0.0), verdict.spread - 1)
-    return found
