@@ -47,6 +47,8 @@ REQUESTS, FRAME_S, SHARE, PAINT_S, RATIO = 10_000, 0.05, 0.05, 1.0, 0.99
 EVERY_S = 0.5
 # Monitors at once, so that what they cost stands out.
 MANY = 10
+# Rows of a kind that a monitor asks for. On its first screen it has none of them judged, on Queue and Calls all.
+ROWS = 50
 VIEWS = ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet")
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b[^\[]")
 
@@ -190,9 +192,9 @@ for _ in range(int(sys.argv[2])):
 
 
 @contextlib.contextmanager
-def reading(url: str, readers: int = 1) -> Iterator[None]:
-    """So many read the server's frames, each as a monitor on another machine does."""
-    asked = f"{url}/lamps/events?every={EVERY_S}&rows=50"
+def reading(url: str, readers: int = 1, judged: int = 0) -> Iterator[None]:
+    """So many read the server's frames, each as a monitor on another machine does; *judged* rows of a kind."""
+    asked = f"{url}/lamps/events?every={EVERY_S}&rows={ROWS}&judged={judged}"
     process = subprocess.Popen([sys.executable, "-c", _READ, asked, str(readers)], stderr=subprocess.DEVNULL)
     try:
         time.sleep(2.0)  # until it has begun
@@ -215,13 +217,14 @@ WAYS: dict[str, Callable[[str], contextlib.AbstractContextManager[None]]] = {
     "alone": lambda url: contextlib.nullcontext(),
     "watched": reading,
     f"watched by {MANY}": functools.partial(reading, readers=MANY),
+    f"judging for {MANY}": functools.partial(reading, readers=MANY, judged=ROWS),
     "drawn beside it": drawing,
 }
 
 
 def watched(rounds: int) -> dict[str, Any]:
-    """Tokens a second of one server under more requests than seats: alone, watched from elsewhere, watched by many, and
-    with the monitor on the same machine, whose processor it then shares. In turns.
+    """Tokens a second of one server under more requests than seats: alone, watched from elsewhere, by many, by many on
+    screens that want rows judged, and with the monitor on the same machine, whose processor it then shares. In turns.
 
     Runs of the same kind differ by 5 %, what one monitor costs is less: so a tenth is told of what ten cost.
     """
@@ -241,8 +244,12 @@ def watched(rounds: int) -> dict[str, Any]:
             print(n + 1, {how: round(rate[-1]) for how, rate in rates.items()}, file=sys.stderr)
     ratios = {how: [a / b for a, b in zip(rates[how], rates["alone"], strict=True)] for how in WAYS if how != "alone"}
     told = {how: {"median": statistics.median(given), "rounds": given} for how, given in ratios.items()}
-    of_one = 1.0 - (1.0 - told[f"watched by {MANY}"]["median"]) / MANY
-    return {"tokens_per_s": rates, "ratio_to_alone": told, "ratio_with_one": of_one}
+    first, judging = (
+        1.0 - (1.0 - told[many]["median"]) / MANY for many in (f"watched by {MANY}", f"judging for {MANY}")
+    )
+    return {
+        "tokens_per_s": rates, "ratio_to_alone": told, "ratio_with_one": first, "ratio_with_one_judging": judging,
+    }  # fmt: skip
 
 
 def past_bounds(found: dict[str, Any]) -> list[str]:
@@ -257,9 +264,9 @@ def past_bounds(found: dict[str, Any]) -> list[str]:
             said.append(f"{view} takes {part:.1%} of a core, bound {SHARE:.0%}")
     if found.get("first_paint_s", {}).get("median", 0.0) > PAINT_S:
         said.append(f"the first paint takes {found['first_paint_s']['median']:.2f} s, bound {PAINT_S}")
-    ratio = found.get("server", {}).get("ratio_with_one", 1.0)
-    if ratio < RATIO:
-        said.append(f"a watched server has {ratio:.3f} of its throughput, bound {RATIO}")
+    for ratio in ("ratio_with_one", "ratio_with_one_judging"):
+        if (share := found.get("server", {}).get(ratio, 1.0)) < RATIO:
+            said.append(f"{ratio}: a watched server has {share:.3f} of its throughput, bound {RATIO}")
     return said
 
 

@@ -183,6 +183,7 @@ class Top(App[int]):
             view.display = view is found
         if isinstance(found, TableView):
             found.table.focus()
+        self._want()
         self.base.query_one(Tabs).chosen = name
         self._close_filter()
         self.show()
@@ -316,11 +317,17 @@ class Top(App[int]):
             self.writer.close()
             self.notify(f"{self.writer.lines:,} frames in {self.writer.path}")
             self.writer = None
+            self._want()
         self.base.query_one(Head).redraw()
+
+    def _want(self) -> None:
+        """A server judges rows for those who see them: it takes as long as all the rest of a frame."""
+        self.source.judged = self.view.judges or self.writer is not None
 
     def _record_into(self, path: Path) -> None:
         try:
             self.writer = Writer(path, self.source.title)
+            self._want()
         except OSError as problem:
             self.problem = f"can't write {path}: {problem.strerror}"
             self.show()

@@ -110,13 +110,17 @@ def fetch_text(url: str, path: str, key: str | None = None, timeout_s: float = 1
     return _fetched(url, path, query, key, timeout_s)
 
 
-def stream_status(url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50) -> Iterator[Status | str]:
-    """The status of the server at *url* every *every_s* seconds, until it is lost; *rows* of a kind are listed.
+def stream_status(
+    url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50, judged: int | None = None
+) -> Iterator[Status | str]:
+    """The status of the server at *url* every *every_s* seconds, until it is lost.
+
+    *rows* of a kind are listed, *judged* of them (None: all) with what the policy says of them.
 
     A string is a sentence of the server's about why it has no status now. Raises `Unreachable` when the connection
     can't be had or breaks.
     """
-    asked = {"every": str(every_s), "rows": str(rows)}
+    asked = {"every": str(every_s), "rows": str(rows), "judged": str(rows if judged is None else judged)}
     with suppress(NotLamps):
         for trouble, data in stream_events(url, EVENTS_PATH, asked, key, SILENCE_S + every_s):
             yield data if trouble else _parsed(data, base_url(url))

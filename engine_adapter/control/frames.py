@@ -56,14 +56,13 @@ class PolicyInfo(msgspec.Struct, frozen=True, gc=False):
 
 
 class Running(msgspec.Struct, frozen=True, gc=False):
-    """A request in the batch. *turn* counts the turns of its session from 1. *left_tokens*: predicted, to generate."""
+    """A request in the batch. *turn* counts the turns of its session from 1."""
 
     id: str
     session: str = ""
     turn: int = 0
     context_tokens: int = 0
     generated_tokens: int = 0
-    left_tokens: float | None = None
     for_s: float = 0.0
     waited_s: float = 0.0
     preemptions: int = 0
@@ -73,10 +72,12 @@ class Running(msgspec.Struct, frozen=True, gc=False):
 class Waiting(msgspec.Struct, frozen=True, gc=False):
     """A request in the queue. *place* from 1; *rank*: its keys, lowest first; None for an infinite or undefined one.
 
-    *terms*: values of the policy's terms, in their order. *held_by*: why it isn't running ("behind NAME", "gate",
-    "limit NAME", "reserved for NAME", "kv", "seats", ...), "" where nothing is known to hold it. *output_tokens*,
-    *tool*, *chance*: predicted length of the answer, the call it ends in and how likely that is. *foreseen*: what would
-    become of its KV cache then.
+    *held_by*: why it isn't running ("behind NAME", "gate",
+    "limit NAME", "reserved for NAME", "kv", "seats", ...), "" where nothing is known to hold it.
+
+    Of a row that is judged, *terms*: values of the policy's terms, in their order. *output_tokens*, *tool*, *chance*:
+    predicted length of the answer, the call it ends in and how likely that is. *foreseen*: what would become of its KV
+    cache then; "" where the row isn't judged.
     """
 
     id: str
@@ -106,8 +107,8 @@ class Paused(msgspec.Struct, frozen=True, gc=False):
     *handling*: preserve, swap, discard, or provisional until it is known how the turn ended. *expected_s*: predicted
     duration of the call, None where nothing is known, *p90_s* its 90 % quantile, *known*: measured, not a default.
     *held_token_s*: memory held so far, in token-seconds. *redo_s*: time to compute its context again.
-    *now*: what the policy would answer today, "" where it wasn't asked. *lost*: why its pin is gone. *until_s*: how
-    much longer the pin may last.
+    *now*: what the policy would answer today, "" where the row isn't judged. *lost*: why its pin is gone. *until_s*:
+    how much longer the pin may last.
     """
 
     session: str
@@ -299,11 +300,13 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     *capabilities*: the commands that this server takes. *waiting* and *paused* list the first and count all. *pending*:
     the path of a policy that is being compiled, "" where none is. *profile*: a sentence about the measured profile that
-    step costs began with, "" where there was none.
+    step costs began with, "" where there was none. *id*: the engine's, on its server. *decisions*: the last ones, or
+    those since the reader's last frame.
     """
 
     version: int
     policy: PolicyInfo
+    id: str = ""
     engine: dict[str, float | bool | str | None] = {}
     running: tuple[Running, ...] = ()
     waiting: tuple[Waiting, ...] = ()

@@ -1,6 +1,7 @@
 """The state of one engine as a status frame: what `lamps status` and the monitor show. No prompt text.
 
-A frame is made between two steps of the engine, so it lists the first rows of each kind and counts the rest.
+A frame is made between two steps of the engine, so it lists the first rows of each kind and counts the rest, judges
+only rows that somebody looks at, and tells a reader who has had decisions only of later ones.
 """
 
 from __future__ import annotations
@@ -15,15 +16,31 @@ from engine_adapter.runtime.held import Holding, held_by
 from engine_adapter.runtime.in_force import ON
 from engine_adapter.runtime.paused import Paused
 from engine_adapter.runtime.table import Place
+from engine_adapter.runtime.turn import Turn
 from engine_adapter.runtime.watch import described
 from policy_dsl.contributions import unit_of_type
 
 VERSION = 1
-# Rows of a kind listed one by one; the rest are counted. What a frame of 50 waiting and 50 paused costs the engine:
-# benchmarks/top.py.
+# Rows of a kind listed one by one; the rest are counted. What a watched engine loses: benchmarks/top.py.
 LISTED = 50
 MOST_LISTED = 1000
 DECISIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader wants in a frame.
+
+    *rows*: how many of each kind are listed. *judged*: how many of those with what is foretold of them and what the
+    policy says of them now: half of a frame's time. *since*: the last decision that it knows.
+    """
+
+    rows: int = LISTED
+    judged: int = MOST_LISTED
+    since: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", min(max(self.rows, 0), MOST_LISTED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +56,7 @@ class RunningNow:
 class View:
     """What only the binding knows of its engine, now. *running*: in its order. *free_tokens*: KV memory that can be
     allocated; *cached_tokens* of them have a prefix in them. *commands*: what the engine can be told. *pending*:
-    the policy that is being compiled.
+    the policy that is being compiled. *id*: the engine's, among those of its server.
     """
 
     running: Sequence[RunningNow]
@@ -48,11 +65,11 @@ class View:
     cached_tokens: int = 0
     commands: tuple[str, ...] = ()
     pending: str = ""
+    id: str = ""
 
 
-def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
-    """A JSON-ready frame, but for infinite numbers. *rows*: how many of each kind are listed."""
-    rows = min(max(rows, 0), MOST_LISTED)
+def frame(runtime: Runtime, view: View, wanted: Wanted) -> dict[str, Any]:
+    """A JSON-ready frame, but for infinite numbers."""
     now = runtime.engine.clock()
     engine = runtime.engine_now()
     ledger, watch = runtime.calls.ledger, runtime.watch
@@ -60,15 +77,16 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
     total = runtime.engine.facts.kv_total_tokens
     return {
         "version": VERSION,
+        "id": view.id,
         "at": now,
         "step": runtime.step,
         "policy": _policy(runtime),
         "engine": dict(engine),
-        "running": [_running(runtime, one, now) for one in view.running[:rows] if one.id in runtime.turns],
+        "running": [_running(runtime, one, now) for one in view.running[: wanted.rows] if one.id in runtime.turns],
         "running_total": len(view.running),
-        "waiting": _waiting(runtime, view.holding, now, rows),
+        "waiting": _waiting(runtime, view.holding, now, wanted),
         "waiting_total": len(runtime.table),
-        "paused": _paused_rows(runtime, now, rows),
+        "paused": _paused_rows(runtime, now, wanted),
         "paused_total": len(runtime.calls.paused),
         "pins": {"count": len(ledger), "tokens": ledger.tokens, "share": ledger.tokens / total},
         "memory": _memory(runtime, total, view),
@@ -87,7 +105,7 @@ def frame(runtime: Runtime, view: View, rows: int = LISTED) -> dict[str, Any]:
         "rules": watch.journal.rows(),
         "predictor": _predictor(runtime),
         "predictors": watch.calibrations.rows(),
-        "decisions": [entry.document() for entry in watch.journal.since(0, DECISIONS)],
+        "decisions": [entry.document() for entry in watch.journal.since(wanted.since, DECISIONS)],
         "guard": _guard(runtime),
         "shadow": None if runtime.shadow is None else runtime.shadow.document(),
         "capabilities": list(view.commands),
@@ -169,57 +187,61 @@ def _running(runtime: Runtime, one: RunningNow, now: float) -> dict[str, Any]:
         "turn": turn.session.turn,
         "context_tokens": one.context_tokens,
         "generated_tokens": one.generated_tokens,
-        "left_tokens": turn.forecast.output.remaining(float(one.generated_tokens)).mean,
         "for_s": now - turn.running_since if turn.running_since is not None else 0.0,
         "waited_s": turn.waited(now),
         "preemptions": turn.preemptions,
     }
 
 
-def _waiting(runtime: Runtime, holding: Holding, now: float, rows: int) -> list[dict[str, Any]]:
+def _waiting(runtime: Runtime, holding: Holding, now: float, wanted: Wanted) -> list[dict[str, Any]]:
     listed = []
     # Where the rank fails, those that wait are told in the order that stands in for it.
-    places = runtime.places(rows) or [Place(name, (), False) for name in runtime.table.by_arrival(rows)]
+    places = runtime.places(wanted.rows) or [Place(name, (), False) for name in runtime.table.by_arrival(wanted.rows)]
     words = held_by(runtime, [place.id for place in places], holding)
     for number, place in enumerate(places, 1):
         turn = runtime.turns[place.id]
-        listed.append(
-            {
-                "id": place.id,
-                "session": turn.session.key,
-                "tenant": turn.session.tenant,
-                "turn": turn.session.turn,
-                "place": number,
-                "rank": list(place.keys),
-                "terms": list(runtime.deciding.terms(turn)),
-                "promoted": place.promoted,
-                "waited_s": turn.waited(now),
-                "prompt_tokens": turn.prompt_tokens,
-                "held_by": "loading" if place.id in holding.loading else words[place.id],
-                "cached_tokens": turn.cached_tokens,
-                "pinned_tokens": turn.pinned_tokens,
-                "output_tokens": turn.forecast.output.mean,
-                "tool": turn.forecast.tool,
-                "chance": turn.forecast.chance,
-                "foreseen": runtime.deciding.foreseen(turn).word,
-                "preemptions": turn.preemptions,
-            }
-        )
+        row = {
+            "id": place.id,
+            "session": turn.session.key,
+            "tenant": turn.session.tenant,
+            "turn": turn.session.turn,
+            "place": number,
+            "rank": list(place.keys),
+            "promoted": place.promoted,
+            "waited_s": turn.waited(now),
+            "prompt_tokens": turn.prompt_tokens,
+            "held_by": "loading" if place.id in holding.loading else words[place.id],
+            "cached_tokens": turn.cached_tokens,
+            "pinned_tokens": turn.pinned_tokens,
+            "preemptions": turn.preemptions,
+        }
+        listed.append(row | _judged(runtime, turn) if number <= wanted.judged else row)
     return listed
 
 
-def _paused_rows(runtime: Runtime, now: float, rows: int) -> list[dict[str, Any]]:
+def _judged(runtime: Runtime, turn: Turn) -> dict[str, Any]:
+    """What is foretold of a waiting request, what its rank is made of, and what would become of its KV."""
+    return {
+        "terms": list(runtime.deciding.terms(turn)),
+        "output_tokens": turn.forecast.output.mean,
+        "tool": turn.forecast.tool,
+        "chance": turn.forecast.chance,
+        "foreseen": runtime.deciding.foreseen(turn).word,
+    }
+
+
+def _paused_rows(runtime: Runtime, now: float, wanted: Wanted) -> list[dict[str, Any]]:
     """Those that hold most memory, then those whose call began last."""
     ledger = runtime.calls.ledger
     first = heapq.nsmallest(
-        rows,
+        wanted.rows,
         runtime.calls.paused.items(),
         key=lambda item: (-ledger.tokens_of(item[0]), -item[1].turn.call.since if item[1].turn.call else 0.0),
     )
-    return [_paused(runtime, key, paused, now) for key, paused in first]
+    return [_paused(runtime, key, paused, now, place < wanted.judged) for place, (key, paused) in enumerate(first)]
 
 
-def _paused(runtime: Runtime, key: str, paused: Paused, now: float) -> dict[str, Any]:
+def _paused(runtime: Runtime, key: str, paused: Paused, now: float, judged: bool) -> dict[str, Any]:
     turn, call, pin = (
         paused.turn,
         paused.turn.call,
@@ -239,7 +261,7 @@ def _paused(runtime: Runtime, key: str, paused: Paused, now: float) -> dict[str,
     }
     if call is None:
         return row
-    answer = runtime.deciding.asked_now(turn)
+    answer = runtime.deciding.asked_now(turn) if judged else None
     return row | {
         "tool": call.tool,
         "age_s": now - call.since,

@@ -13,17 +13,22 @@ RECENT_S = 300.0
 
 
 class Window:
-    """The last values of one kind, with their instants (s)."""
+    """The last values of one kind, with their instants (s), which never go back."""
 
     def __init__(self) -> None:
-        self._values: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._values: deque[float] = deque(maxlen=WINDOW)
+        self._instants: deque[float] = deque(maxlen=WINDOW)
 
     def add(self, now: float, value: float) -> None:
-        self._values.append((now, value))
+        self._instants.append(now)
+        self._values.append(value)
 
     def quantiles(self, now: float) -> dict[str, float]:
         """In the words of `control.frames.Quantiles`; all 0 where nothing is recent."""
-        values = sorted(value for at, value in self._values if now - at <= RECENT_S)
+        while self._instants and now - self._instants[0] > RECENT_S:
+            self._instants.popleft()
+            self._values.popleft()
+        values = sorted(self._values)
         if not values:
             return {"count": 0}
         return {

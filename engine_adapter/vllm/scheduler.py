@@ -29,7 +29,7 @@ from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad, Running
 from engine_adapter.runtime.folders import cache_folder
-from engine_adapter.runtime.frame import LISTED, RunningNow, View, frame
+from engine_adapter.runtime.frame import RunningNow, View, Wanted, frame
 from engine_adapter.runtime.held import Holding
 from engine_adapter.runtime.profiled import start
 from engine_adapter.runtime.reload import Reloading
@@ -290,7 +290,8 @@ class LampsMixin(_Base):
                 self.lamps.verdict(payload["turn"], payload["outcome"], tuple(payload.get("tools", ())))
                 return {}
             case "status":
-                return frame(self.lamps, self._view(), int(payload.get("rows", LISTED)))
+                since = payload.pop("since", {}).get(self._engine_id, 0)
+                return frame(self.lamps, self._view(), Wanted(**payload, since=since))
             case "turns":
                 number = payload.get("since", {}).get(self._engine_id)
                 return {"engine": self._engine_id} | self.lamps.recording.since(number, self.lamps.engine.clock())
@@ -315,7 +316,7 @@ class LampsMixin(_Base):
         running = [RunningNow(r.request_id, r.num_tokens, r.num_output_tokens) for r in self.running]
         size = self.block_size
         free, cached = internals.free_blocks(self) * size, internals.cached_blocks(self) * size
-        return View(running, self._holding(), free, cached, COMMANDS, self._reloading.pending)
+        return View(running, self._holding(), free, cached, COMMANDS, self._reloading.pending, self._engine_id)
 
     def _holding(self) -> Holding:
         """What kept the last step from taking the next request."""

@@ -335,14 +335,32 @@ async def test_an_engine_that_fails_is_told() -> None:
 async def test_events_carry_the_status_and_go_on_after_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "LEAST_EVERY_S", 0.0)
     made, asked = control([[ENGINE_FRAME], ['{"error": "a\\nb"}'], [ENGINE_FRAME]])
-    answer = await made.events(getting("every=0&rows=7"))
+    answer = await made.events(getting("every=0&rows=7&judged=2"))
     assert isinstance(answer, StreamingResponse) and answer.media_type == "text/event-stream"
     body = aiter(answer.body_iterator)
     pieces = [bytes(await anext(body)) for _ in range(3)]  # type: ignore[arg-type]
     assert parse_status(pieces[0].removeprefix(b"data: ")).engines[0].policy.revision == "r"
     assert pieces[1] == b"event: trouble\ndata: a b\n\n"
     assert pieces[2].startswith(b"data: {") and pieces[2].endswith(b"\n\n")
-    assert asked[0] == ("status", '{"rows": 7}')
+    assert asked[0] == ("status", '{"rows": 7, "judged": 2, "since": {}}')
+
+
+async def test_each_event_asks_for_the_decisions_since_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LEAST_EVERY_S", 0.0)
+    decided = [
+        ENGINE_FRAME[:-1]
+        + f', "id": "{engine}", "decisions": [{{"number": 4, "at": 0}}, {{"number": {last}, "at": 1}}]}}'
+        for engine, last in (("0", 5), ("1", 7))
+    ]
+    quiet = ENGINE_FRAME[:-1] + ', "id": "0", "decisions": []}'
+    made, asked = control([decided, [quiet], [quiet]])
+    answer = await made.events(getting("every=0"))
+    assert isinstance(answer, StreamingResponse)
+    body = aiter(answer.body_iterator)
+    for _ in range(3):
+        await anext(body)
+    assert [json.loads(payload)["since"] for _, payload in asked] == [{}, {"0": 5, "1": 7}, {"0": 5, "1": 7}]
+    assert json.loads(asked[0][1])["judged"] == 50
 
 
 async def test_streams_end_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:

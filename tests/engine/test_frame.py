@@ -135,6 +135,25 @@ def test_a_frame_lists_as_many_rows_as_are_asked_for(make: Make) -> None:
     assert len(frame(engine, '{"rows": 1000}').waiting) == 68
 
 
+def test_rows_are_judged_for_those_who_ask_and_decisions_are_told_once(make: Make) -> None:
+    engine = make("lamps", seats=1)
+    engine.add("paused", prompt(9, 64), 8, session="p", lamps_call_tool="search")
+    engine.run()
+    for n in range(3):
+        engine.add(f"r{n}", prompt(n, 30), 4, session=f"s{n}", lamps_call_tool="search")
+    engine.step()
+    told, half, bare = (frame(engine, f'{{"judged": {n}}}') for n in (50, 1, 0))
+    assert [bool(row.foreseen and row.terms) for row in told.waiting] == [True, True]
+    assert [bool(row.foreseen and row.terms) for row in half.waiting] == [True, False]
+    assert told.paused[0].now and half.paused[0].now and not bare.paused[0].now
+    assert [row.id for row in bare.waiting] == [row.id for row in told.waiting]
+    assert [row.rank for row in bare.waiting] == [row.rank for row in told.waiting]
+    last = told.decisions[-1].number
+    assert frame(engine, f'{{"since": {{"{told.id}": {last}}}}}').decisions == ()
+    assert frame(engine, f'{{"since": {{"{told.id}": {last - 1}}}}}').decisions == told.decisions[-1:]
+    assert frame(engine, '{"since": {"another": 9}}').decisions == told.decisions
+
+
 def test_a_virtual_clock_gives_the_same_frame_but_for_the_times_of_rules() -> None:
     from engine_adapter.virtual.build import make_scheduler, timed
     from engine_adapter.vllm.scheduler import LampsScheduler

@@ -21,6 +21,7 @@ class Told:
     """A source whose deliveries the test makes."""
 
     playback: Playback | None = None
+    judged = True
 
     def __init__(self, deliveries: Sequence[Delivery] = (), title: str = "told") -> None:
         self.title = title

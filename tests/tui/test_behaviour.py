@@ -302,3 +302,18 @@ async def test_leaving_stops_the_source() -> None:
     async with running(source) as pilot:
         await press(pilot, "q")
     assert source.stopped
+
+
+async def test_rows_are_judged_while_they_are_seen_or_recorded(tmp_path: Path) -> None:
+    source = Told([queue_of("r1")])
+    async with running(source) as pilot:
+        asked = [source.judged]
+        for key in ("2", "4", "3", "1"):  # queue, policy, calls, overview
+            await pilot.press(key)
+            asked.append(source.judged)
+        assert asked == [False, True, False, True, False]
+    source = Told([queue_of("r1")])
+    async with running(source, options=Options(record=tmp_path / "r.jsonl")) as pilot:
+        assert source.judged
+        await pilot.press("r")  # the recording ends
+        assert not source.judged

@@ -68,11 +68,13 @@ class Server:
         self.paths: dict[str, tuple[int, str]] = {}
         self.events: list[str] = []
         self.authorization = ""
+        self.asked: list[str] = []
         mine = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
+                path, _, query = self.path.partition("?")
+                mine.asked.append(query)
                 mine.authorization = self.headers.get("Authorization", "")
                 if path == "/lamps/events" and mine.events:
                     self.send_response(200)
@@ -127,6 +129,20 @@ def test_events_are_read_and_a_stream_that_ends_is_opened_again(server: Server, 
     ]  # fmt: skip
     assert found[4].status is not None  # it was opened again
     assert found[0].server == name_of(server.url) and server.authorization == "Bearer secret"
+
+
+def test_a_stream_is_opened_anew_when_rows_are_to_be_judged(server: Server, told: Told) -> None:
+    server.events = [data(STATUS)] * 200
+    source = Live([server.url], None, 0.25, rows=30)
+    source.judged = False
+    source.start(told)
+    told.until(lambda all: len(all) >= 2)
+    source.judged = True
+    told.until(lambda all: len(server.asked) >= 2)
+    source.stop()
+    assert ["judged=0" in query for query in server.asked[:2]] == [True, False]
+    assert "judged=30" in server.asked[1] and all("rows=30" in query for query in server.asked)
+    assert not any(delivery.trouble for delivery in told.all[:200])
 
 
 def test_a_server_from_before_there_were_events_is_asked_again_and_again(server: Server, told: Told) -> None:

@@ -11,7 +11,12 @@ Deliver = Callable[[Sequence[Delivery]], None]
 
 
 class Source(Protocol):
-    """*title*: what is watched, for the header. *playback*: of a recording; None for what happens now."""
+    """*title*: what is watched, for the header. *playback*: of a recording; None for what happens now.
+
+    *judged*: whether rows are wanted with what the policy says of each; a source may know it anyway.
+    """
+
+    judged: bool
 
     @property
     def title(self) -> str: ...

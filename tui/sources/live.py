@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine_adapter.control.client import NotLamps, Unreachable, base_url, stream_status
+from engine_adapter.control.frames import Status
 from tui.model import Delivery
 from tui.sources import Deliver, Playback
 from tui.sources.metrics import read_metrics
@@ -19,9 +20,13 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
 
 
 class Live:
-    """The servers at *urls*, asked for a frame every *every_s* seconds with *rows* rows of a kind."""
+    """The servers at *urls*, asked for a frame every *every_s* seconds with *rows* rows of a kind.
+
+    *judged*: whether with what the policy says of each row. To change it costs a server another connection.
+    """
 
     playback: Playback | None = None
+    judged = True
 
     def __init__(self, urls: Sequence[str], key: str | None, every_s: float, rows: int = 50) -> None:
         self.urls = tuple(dict.fromkeys(base_url(url) for url in urls))
@@ -45,7 +50,7 @@ class Live:
         server, retry_s = name_of(url), FIRST_RETRY_S
         while not self._stopped.is_set():
             try:
-                for said in stream_status(url, self.key, self._every_s, self._rows):
+                for said in self._said(url):
                     if self._stopped.is_set():
                         return
                     retry_s = FIRST_RETRY_S
@@ -61,6 +66,15 @@ class Live:
                 deliver([Delivery(server, time.monotonic(), trouble=str(problem), hint=problem.hint)])
             self._stopped.wait(retry_s)
             retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+
+    def _said(self, url: str) -> Iterator[Status | str]:
+        """What the server at *url* says until it is lost: asked anew when other rows are to be judged."""
+        while True:
+            judged = self.judged
+            for said in stream_status(url, self.key, self._every_s, self._rows, self._rows if judged else 0):
+                yield said
+                if judged is not self.judged:
+                    break
 
     def _read_plain(self, url: str, server: str, deliver: Deliver) -> bool:
         """Watch a server without lamps until it is lost; whether it could be watched at all."""

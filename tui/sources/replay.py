@@ -29,6 +29,8 @@ _INSTANT_S = 0.05
 class Replay:
     """Plays the recording at *path*. Raises `RecordingError` where it is none. *again*: it begins anew at its end."""
 
+    judged = True
+
     def __init__(self, path: Path, title: str = "", again: bool = False, speed: float = 1.0) -> None:
         self._reader = Reader(path)
         self.title = title or self._reader.head.what or path.name

@@ -17,9 +17,10 @@ from tui.rows import Column, Rows
 
 
 class View(Container):
-    """*title*: on its tab."""
+    """*title*: on its tab. *judges*: it shows what the policy says of each row, which a server tells when asked to."""
 
     title: ClassVar[str] = ""
+    judges: ClassVar[bool] = False
     moment: Moment = Moment()
 
     def show(self, moment: Moment) -> None:

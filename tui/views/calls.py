@@ -26,6 +26,7 @@ _HANDLINGS = {"preserve": "accent", "swap": "accent", "discard": "dim", "provisi
 
 class Calls(TableView):
     title: ClassVar[str] = "Calls"
+    judges: ClassVar[bool] = True
     nothing: ClassVar[str] = "no session is paused"
     subject: ClassVar[str] = "What was decided, and what would be now"
 

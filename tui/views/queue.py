@@ -32,6 +32,7 @@ _LIKELY = 0.005
 
 class Queue(TableView):
     title: ClassVar[str] = "Queue"
+    judges: ClassVar[bool] = True
     nothing: ClassVar[str] = "nothing waits"
     subject: ClassVar[str] = "Why it stands there"
 
@@ -95,7 +96,8 @@ class Queue(TableView):
         lines.append(look.prose(("not running: ", "dim"), why))
         called = f"{row.tool or 'a call'} with a chance of {row.chance:.0%}, its KV would be: {row.foreseen}"
         foreseen = called if row.chance >= _LIKELY else "its session ends"
-        lines.append(look.prose(("foreseen: ", "dim"), f"{count(row.output_tokens)} tokens, then {foreseen}"))
+        if row.foreseen:
+            lines.append(look.prose(("foreseen: ", "dim"), f"{count(row.output_tokens)} tokens, then {foreseen}"))
         wide = min(max(width - (36 if ahead is not None else 12), 12), 30)
         header = f"{'term':<{wide}}{'this':>12}" + (f"{'ahead':>12}{'difference':>12}" if ahead is not None else "")
         lines.append(look.text((header, "dim")))
@@ -164,6 +166,8 @@ def _decides(frame: Frame, row: Waiting, ahead: Waiting) -> str:
 
 
 def _call(row: Waiting) -> str:
+    if not row.foreseen:
+        return "-"
     if row.chance < _LIKELY:
         return "end"
     return f"{row.tool or 'call'} {row.chance:.0%}"

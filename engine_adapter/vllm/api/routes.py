@@ -92,17 +92,19 @@ class Control:
     async def events(self, request: Request) -> Response:
         """The status again and again, as server-sent events: every `?every=` seconds, with `?rows=` rows of a kind.
 
-        An event `trouble` says in a sentence why there is no status now; the stream goes on.
+        `?judged=` of them with what the policy says of them now; all unless told. Each event has the decisions since
+        the one before. An event `trouble` says in a sentence why there is no status now; the stream goes on.
         """
         if (refused := self._refused(request)) is not None:
             return refused
         try:
             every_s = min(max(float(request.query_params.get("every", 1.0)), LEAST_EVERY_S), MOST_EVERY_S)
             rows = int(request.query_params.get("rows", 50))
+            judged = int(request.query_params.get("judged", rows))
         except ValueError:
-            return failure(HTTPStatus.BAD_REQUEST, "every is in seconds, rows is a whole number")
+            return failure(HTTPStatus.BAD_REQUEST, "every is in seconds, rows and judged are whole numbers")
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy passes each event on at once
-        return StreamingResponse(self._stream(every_s, rows), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._stream(every_s, rows, judged), media_type="text/event-stream", headers=headers)
 
     async def state(self, request: Request) -> Response:
         """The live rows of each data-parallel engine, those of `?request=NAME` in any case."""
@@ -142,12 +144,15 @@ class Control:
                     yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
             goes_on = await self._goes_on(TURNS_EVERY_S)
 
-    async def _stream(self, every_s: float, rows: int) -> AsyncIterator[bytes]:
+    async def _stream(self, every_s: float, rows: int, judged: int) -> AsyncIterator[bytes]:
+        since: dict[str, int] = {}
         goes_on = True
         while goes_on:
-            answer = await self._status({"rows": rows})
+            answer = await self._status({"rows": rows, "judged": judged, "since": since})
             match answer:
                 case bytes():
+                    engines = msgspec.json.decode(answer, type=_Decided).engines
+                    since |= {one.id: one.decisions[-1].number for one in engines if one.decisions}
                     yield b"data: " + answer + b"\n\n"
                 case _:
                     yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
@@ -203,6 +208,19 @@ class _Number(msgspec.Struct):
 
 class _Numbers(msgspec.Struct):
     engines: list[_Number]
+
+
+class _Decision(msgspec.Struct):
+    number: int
+
+
+class _Frame(msgspec.Struct):
+    id: str = ""
+    decisions: list[_Decision] = []
+
+
+class _Decided(msgspec.Struct):
+    engines: list[_Frame]
 
 
 def _response(answer: bytes | Trouble) -> Response:
