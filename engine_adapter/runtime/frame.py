@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from engine_adapter.runtime.core import Runtime
@@ -231,14 +232,12 @@ def _judged(runtime: Runtime, turn: Turn) -> dict[str, Any]:
 
 
 def _paused_rows(runtime: Runtime, now: float, wanted: Wanted) -> list[dict[str, Any]]:
-    """Those that hold most memory, then those whose call began last."""
-    ledger = runtime.calls.ledger
-    first = heapq.nsmallest(
-        wanted.rows,
-        runtime.calls.paused.items(),
-        key=lambda item: (-ledger.tokens_of(item[0]), -item[1].turn.call.since if item[1].turn.call else 0.0),
-    )
-    return [_paused(runtime, key, paused, now, place < wanted.judged) for place, (key, paused) in enumerate(first)]
+    """Those that hold most memory, then those that were paused last: of ten thousand, only a few are looked at."""
+    paused, ledger = runtime.calls.paused, runtime.calls.ledger
+    most = heapq.nlargest(wanted.rows, ledger, key=lambda pin: (pin.tokens, pin.since))
+    keys = [pin.session for pin in most if pin.session in paused]
+    keys += islice((key for key in reversed(paused) if key not in ledger), max(wanted.rows - len(keys), 0))
+    return [_paused(runtime, key, paused[key], now, place < wanted.judged) for place, key in enumerate(keys)]
 
 
 def _paused(runtime: Runtime, key: str, paused: Paused, now: float, judged: bool) -> dict[str, Any]:

@@ -154,6 +154,19 @@ def test_rows_are_judged_for_those_who_ask_and_decisions_are_told_once(make: Mak
     assert frame(engine, '{"since": {"another": 9}}').decisions == told.decisions
 
 
+def test_of_the_paused_those_that_hold_most_are_listed_and_then_the_last(make: Make) -> None:
+    holding, discarding = make(blocks=81), make("fcfs")  # the first is a policy that preserves
+    for engine, lengths in ((holding, (64, 160, 96, 160)), (discarding, (64, 160, 96, 64))):
+        for n, tokens in enumerate(lengths):
+            engine.add(f"r{n}", prompt(n, tokens), 17, session=f"s{n}", lamps_call_tool="search")
+            engine.run()
+            engine.clock.advance_to(engine.clock() + 1.0)
+    assert [row.session for row in frame(holding).paused] == ["s3", "s1", "s2", "s0"]
+    assert [row.session for row in frame(discarding).paused] == ["s3", "s2", "s1", "s0"]
+    assert [row.session for row in frame(discarding, '{"rows": 2}').paused] == ["s3", "s2"]
+    assert frame(discarding, '{"rows": 0}').paused == () and frame(discarding, '{"rows": 0}').paused_total == 4
+
+
 def test_a_virtual_clock_gives_the_same_frame_but_for_the_times_of_rules() -> None:
     from engine_adapter.virtual.build import make_scheduler, timed
     from engine_adapter.vllm.scheduler import LampsScheduler
