@@ -50,6 +50,7 @@ EVERY_S = 0.5
 MANY = 10
 # Rows of a kind that a monitor asks for. On its first screen it has none of them judged, on Queue and Calls all.
 ROWS = 50
+REST_S = 2.0
 VIEWS = ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet")
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b[^\[]")
 
@@ -197,14 +198,23 @@ for _ in range(int(readers)):
 
 
 @contextlib.contextmanager
+def alone(url: str) -> Iterator[None]:
+    """Nobody watches; the server has rested for as long as one that is watched, as that alone changes its pace."""
+    time.sleep(REST_S)
+    yield
+
+
+@contextlib.contextmanager
 def reading(url: str, readers: int = 1, judged: int = 0) -> Iterator[None]:
     """So many read the server's frames, each as a monitor on another machine does; *judged* rows of a kind."""
     server = urlsplit(url)
     words = (server.hostname or "", str(server.port), f"/lamps/events?every={EVERY_S}&rows={ROWS}&judged={judged}")
     process = subprocess.Popen([sys.executable, "-c", _READ, *words, str(readers)], stderr=subprocess.DEVNULL)
     try:
-        time.sleep(2.0)  # until it has begun
+        time.sleep(REST_S)  # until it has begun
         yield
+        if process.poll() is not None:
+            raise RuntimeError(f"{url} closed its streams: nobody was watching")
     finally:
         process.kill()
         process.wait()
@@ -220,7 +230,7 @@ def drawing(url: str) -> Iterator[None]:
 
 
 WAYS: dict[str, Callable[[str], contextlib.AbstractContextManager[None]]] = {
-    "alone": lambda url: contextlib.nullcontext(),
+    "alone": alone,
     "watched": reading,
     f"watched by {MANY}": functools.partial(reading, readers=MANY),
     f"judging for {MANY}": functools.partial(reading, readers=MANY, judged=ROWS),
