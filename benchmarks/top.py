@@ -48,7 +48,7 @@ REQUESTS, FRAME_S, SHARE, PAINT_S, RATIO = 10_000, 0.05, 0.05, 1.0, 0.99
 EVERY_S = 0.5
 # Monitors at once, so that what they cost stands out.
 MANY = 10
-# Rows of a kind that a monitor asks for. On its first screen it has none of them judged, on Queue and Calls all.
+# Rows of a kind that a monitor asks for. On its first screen it has none of them judged, on Queue those that wait.
 ROWS = 50
 REST_S = 2.0
 VIEWS = ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet")
@@ -205,8 +205,8 @@ def alone(url: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(url: str, readers: int = 1, judged: int = 0) -> Iterator[None]:
-    """So many read the server's frames, each as a monitor on another machine does; *judged* rows of a kind."""
+def reading(url: str, readers: int = 1, judged: str = "") -> Iterator[None]:
+    """So many read the server's frames, as monitors on other machines do; rows of the kind *judged* are judged."""
     server = urlsplit(url)
     words = (server.hostname or "", str(server.port), f"/lamps/events?every={EVERY_S}&rows={ROWS}&judged={judged}")
     process = subprocess.Popen([sys.executable, "-c", _READ, *words, str(readers)], stderr=subprocess.DEVNULL)
@@ -233,7 +233,7 @@ WAYS: dict[str, Callable[[str], contextlib.AbstractContextManager[None]]] = {
     "alone": alone,
     "watched": reading,
     f"watched by {MANY}": functools.partial(reading, readers=MANY),
-    f"judging for {MANY}": functools.partial(reading, readers=MANY, judged=ROWS),
+    f"judging for {MANY}": functools.partial(reading, readers=MANY, judged="waiting"),
     "drawn beside it": drawing,
 }
 

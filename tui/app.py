@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
-from engine_adapter.control.frames import Decision
+from engine_adapter.control.frames import JUDGED, Decision
 from tui import keys
 from tui.glyphs import ASCII, UNICODE
 from tui.look import Look
@@ -322,7 +322,7 @@ class Top(App[int]):
 
     def _want(self) -> None:
         """A server judges rows for those who see them: it takes as long as all the rest of a frame."""
-        self.source.judged = self.view.judges or self.writer is not None
+        self.source.judged = self.view.judged if self.writer is None else JUDGED
 
     def _record_into(self, path: Path) -> None:
         try:

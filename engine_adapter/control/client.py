@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine_adapter.control.frames import FrameError, Status, parse_status
+from engine_adapter.control.frames import JUDGED, FrameError, Status, parse_status
 
 if TYPE_CHECKING:  # it takes 0.2 s to import: functions do when they first ask
     import httpx
@@ -111,16 +111,16 @@ def fetch_text(url: str, path: str, key: str | None = None, timeout_s: float = 1
 
 
 def stream_status(
-    url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50, judged: int | None = None
+    url: str, key: str | None = None, every_s: float = 1.0, rows: int = 50, judged: Sequence[str] = JUDGED
 ) -> Iterator[Status | str]:
     """The status of the server at *url* every *every_s* seconds, until it is lost.
 
-    *rows* of a kind are listed, *judged* of them (None: all) with what the policy says of them.
+    *rows* of a kind are listed, those of the kinds *judged* with what the policy says of each.
 
     A string is a sentence of the server's about why it has no status now. Raises `Unreachable` when the connection
     can't be had or breaks.
     """
-    asked = {"every": str(every_s), "rows": str(rows), "judged": str(rows if judged is None else judged)}
+    asked = {"every": str(every_s), "rows": str(rows), "judged": ",".join(judged)}
     with suppress(NotLamps):
         for trouble, data in stream_events(url, EVENTS_PATH, asked, key, SILENCE_S + every_s):
             yield data if trouble else _parsed(data, base_url(url))

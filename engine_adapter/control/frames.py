@@ -13,6 +13,8 @@ import msgspec
 # (benchmarks/top.py).
 VERSION = 1
 OLDEST = 1  # the oldest version that is still understood
+# The kinds of rows of which a server can tell what the policy says of each.
+JUDGED = ("waiting", "paused")
 
 
 class FrameError(ValueError):

@@ -32,12 +32,12 @@ DECISIONS = 64
 class Wanted:
     """What a reader wants in a frame.
 
-    *rows*: how many of each kind are listed. *judged*: how many of those with what is foretold of them and what the
-    policy says of them now: half of a frame's time. *since*: the last decision that it knows.
+    *rows*: how many of each kind are listed. *judged*: of which kinds with what is foretold of them and what the policy
+    says of them now, which takes half of a frame's time. *since*: the last decision that it knows.
     """
 
     rows: int = LISTED
-    judged: int = MOST_LISTED
+    judged: Sequence[str] = ("waiting", "paused")
     since: int = 0
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ def _waiting(runtime: Runtime, holding: Holding, now: float, wanted: Wanted) -> 
             "pinned_tokens": turn.pinned_tokens,
             "preemptions": turn.preemptions,
         }
-        listed.append(row | _judged(runtime, turn) if number <= wanted.judged else row)
+        listed.append(row | _judged(runtime, turn) if "waiting" in wanted.judged else row)
     return listed
 
 
@@ -237,7 +237,7 @@ def _paused_rows(runtime: Runtime, now: float, wanted: Wanted) -> list[dict[str,
     most = heapq.nlargest(wanted.rows, ledger, key=lambda pin: (pin.tokens, pin.since))
     keys = [pin.session for pin in most if pin.session in paused]
     keys += islice((key for key in reversed(paused) if key not in ledger), max(wanted.rows - len(keys), 0))
-    return [_paused(runtime, key, paused[key], now, place < wanted.judged) for place, key in enumerate(keys)]
+    return [_paused(runtime, key, paused[key], now, "paused" in wanted.judged) for key in keys]
 
 
 def _paused(runtime: Runtime, key: str, paused: Paused, now: float, judged: bool) -> dict[str, Any]:

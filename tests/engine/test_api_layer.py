@@ -335,14 +335,14 @@ async def test_an_engine_that_fails_is_told() -> None:
 async def test_events_carry_the_status_and_go_on_after_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "LEAST_EVERY_S", 0.0)
     made, asked = control([[ENGINE_FRAME], ['{"error": "a\\nb"}'], [ENGINE_FRAME]])
-    answer = await made.events(getting("every=0&rows=7&judged=2"))
+    answer = await made.events(getting("every=0&rows=7&judged=paused"))
     assert isinstance(answer, StreamingResponse) and answer.media_type == "text/event-stream"
     body = aiter(answer.body_iterator)
     pieces = [bytes(await anext(body)) for _ in range(3)]  # type: ignore[arg-type]
     assert parse_status(pieces[0].removeprefix(b"data: ")).engines[0].policy.revision == "r"
     assert pieces[1] == b"event: trouble\ndata: a b\n\n"
     assert pieces[2].startswith(b"data: {") and pieces[2].endswith(b"\n\n")
-    assert asked[0] == ("status", '{"rows": 7, "judged": 2, "since": {}}')
+    assert asked[0] == ("status", '{"rows": 7, "judged": ["paused"], "since": {}}')
 
 
 async def test_each_event_asks_for_the_decisions_since_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +360,9 @@ async def test_each_event_asks_for_the_decisions_since_the_one_before(monkeypatc
     for _ in range(3):
         await anext(body)
     assert [json.loads(payload)["since"] for _, payload in asked] == [{}, {"0": 5, "1": 7}, {"0": 5, "1": 7}]
-    assert json.loads(asked[0][1])["judged"] == 50
+    assert json.loads(asked[0][1])["judged"] == ["waiting", "paused"]
+    for wrong in ("judged=running", "rows=x"):
+        assert (await made.events(getting(wrong))).status_code == 400
 
 
 async def test_streams_end_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:

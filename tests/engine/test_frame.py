@@ -142,10 +142,11 @@ def test_rows_are_judged_for_those_who_ask_and_decisions_are_told_once(make: Mak
     for n in range(3):
         engine.add(f"r{n}", prompt(n, 30), 4, session=f"s{n}", lamps_call_tool="search")
     engine.step()
-    told, half, bare = (frame(engine, f'{{"judged": {n}}}') for n in (50, 1, 0))
-    assert [bool(row.foreseen and row.terms) for row in told.waiting] == [True, True]
-    assert [bool(row.foreseen and row.terms) for row in half.waiting] == [True, False]
-    assert told.paused[0].now and half.paused[0].now and not bare.paused[0].now
+    told = frame(engine)
+    bare, queue, calls = (frame(engine, f'{{"judged": {kinds}}}') for kinds in ("[]", '["waiting"]', '["paused"]'))
+    for one, waiting, paused in ((told, True, True), (bare, False, False), (queue, True, False), (calls, False, True)):
+        assert [(bool(row.foreseen), bool(row.terms)) for row in one.waiting] == [(waiting, waiting)] * 2
+        assert bool(one.paused[0].now) is paused
     assert [row.id for row in bare.waiting] == [row.id for row in told.waiting]
     assert [row.rank for row in bare.waiting] == [row.rank for row in told.waiting]
     last = told.decisions[-1].number

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_adapter.control.frames import Frame, Status
+from engine_adapter.control.frames import JUDGED, Frame, Status
 from tui.model import Delivery
 from tui.recording import Reader
 from tui.sources import Deliver, Playback
@@ -21,7 +21,7 @@ class Told:
     """A source whose deliveries the test makes."""
 
     playback: Playback | None = None
-    judged = True
+    judged: Sequence[str] = JUDGED
 
     def __init__(self, deliveries: Sequence[Delivery] = (), title: str = "told") -> None:
         self.title = title

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from engine_adapter.control.frames import VERSION, Decision, Frame, Guard, Memory, PolicyInfo, PredictorInfo, Waiting
+from engine_adapter.control.frames import (
+    JUDGED,
+    VERSION,
+    Decision,
+    Frame,
+    Guard,
+    Memory,
+    PolicyInfo,
+    PredictorInfo,
+    Waiting,
+)
 from tests.tui.conftest import Told, status
 from tests.tui.screens import line, press, running, text
 from tui.app import Options, Top
@@ -311,9 +321,9 @@ async def test_rows_are_judged_while_they_are_seen_or_recorded(tmp_path: Path) -
         for key in ("2", "4", "3", "1"):  # queue, policy, calls, overview
             await pilot.press(key)
             asked.append(source.judged)
-        assert asked == [False, True, False, True, False]
+        assert asked == [(), ("waiting",), (), ("paused",), ()]
     source = Told([queue_of("r1")])
     async with running(source, options=Options(record=tmp_path / "r.jsonl")) as pilot:
-        assert source.judged
+        assert source.judged == JUDGED
         await pilot.press("r")  # the recording ends
-        assert not source.judged
+        assert source.judged == ()

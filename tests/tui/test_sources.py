@@ -134,14 +134,14 @@ def test_events_are_read_and_a_stream_that_ends_is_opened_again(server: Server, 
 def test_a_stream_is_opened_anew_when_rows_are_to_be_judged(server: Server, told: Told) -> None:
     server.events = [data(STATUS)] * 200
     source = Live([server.url], None, 0.25, rows=30)
-    source.judged = False
+    source.judged = ()
     source.start(told)
     told.until(lambda all: len(all) >= 2)
-    source.judged = True
+    source.judged = ("waiting",)
     told.until(lambda all: len(server.asked) >= 2)
     source.stop()
-    assert ["judged=0" in query for query in server.asked[:2]] == [True, False]
-    assert "judged=30" in server.asked[1] and all("rows=30" in query for query in server.asked)
+    assert ["judged=waiting" in query for query in server.asked[:2]] == [False, True]
+    assert all("judged=" in query for query in server.asked) and all("rows=30" in query for query in server.asked)
     assert not any(delivery.trouble for delivery in told.all[:200])
 
 

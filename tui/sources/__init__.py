@@ -13,10 +13,10 @@ Deliver = Callable[[Sequence[Delivery]], None]
 class Source(Protocol):
     """*title*: what is watched, for the header. *playback*: of a recording; None for what happens now.
 
-    *judged*: whether rows are wanted with what the policy says of each; a source may know it anyway.
+    *judged*: the kinds of rows of which it is to tell what the policy says of each; a source may tell it anyway.
     """
 
-    judged: bool
+    judged: Sequence[str]
 
     @property
     def title(self) -> str: ...

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from engine_adapter.control.client import NotLamps, Unreachable, base_url, stream_status
-from engine_adapter.control.frames import Status
+from engine_adapter.control.frames import JUDGED, Status
 from tui.model import Delivery
 from tui.sources import Deliver, Playback
 from tui.sources.metrics import read_metrics
@@ -22,11 +22,11 @@ FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
 class Live:
     """The servers at *urls*, asked for a frame every *every_s* seconds with *rows* rows of a kind.
 
-    *judged*: whether with what the policy says of each row. To change it costs a server another connection.
+    *judged*: the kinds of which each comes with what the policy says of it; a change opens another connection.
     """
 
     playback: Playback | None = None
-    judged = True
+    judged: Sequence[str] = JUDGED
 
     def __init__(self, urls: Sequence[str], key: str | None, every_s: float, rows: int = 50) -> None:
         self.urls = tuple(dict.fromkeys(base_url(url) for url in urls))
@@ -71,9 +71,9 @@ class Live:
         """What the server at *url* says until it is lost: asked anew when other rows are to be judged."""
         while True:
             judged = self.judged
-            for said in stream_status(url, self.key, self._every_s, self._rows, self._rows if judged else 0):
+            for said in stream_status(url, self.key, self._every_s, self._rows, judged):
                 yield said
-                if judged is not self.judged:
+                if judged != self.judged:
                     break
 
     def _read_plain(self, url: str, server: str, deliver: Deliver) -> bool:

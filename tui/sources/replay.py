@@ -10,11 +10,12 @@ import threading
 import time
 import zlib
 from bisect import bisect_right
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from engine_adapter.control.frames import FrameError
+from engine_adapter.control.frames import JUDGED, FrameError
 from tui.model import Delivery
 from tui.recording import Line, Reader
 from tui.sources import Deliver
@@ -29,7 +30,7 @@ _INSTANT_S = 0.05
 class Replay:
     """Plays the recording at *path*. Raises `RecordingError` where it is none. *again*: it begins anew at its end."""
 
-    judged = True
+    judged: Sequence[str] = JUDGED
 
     def __init__(self, path: Path, title: str = "", again: bool = False, speed: float = 1.0) -> None:
         self._reader = Reader(path)

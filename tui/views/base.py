@@ -17,10 +17,11 @@ from tui.rows import Column, Rows
 
 
 class View(Container):
-    """*title*: on its tab. *judges*: it shows what the policy says of each row, which a server tells when asked to."""
+    """*title*: on its tab. *judged*: of which kinds it shows what the policy says of each row, which servers tell when
+    they are asked to."""
 
     title: ClassVar[str] = ""
-    judges: ClassVar[bool] = False
+    judged: ClassVar[Sequence[str]] = ()
     moment: Moment = Moment()
 
     def show(self, moment: Moment) -> None:

@@ -26,7 +26,7 @@ _HANDLINGS = {"preserve": "accent", "swap": "accent", "discard": "dim", "provisi
 
 class Calls(TableView):
     title: ClassVar[str] = "Calls"
-    judges: ClassVar[bool] = True
+    judged: ClassVar[Sequence[str]] = ("paused",)
     nothing: ClassVar[str] = "no session is paused"
     subject: ClassVar[str] = "What was decided, and what would be now"
 

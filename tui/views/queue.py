@@ -32,7 +32,7 @@ _LIKELY = 0.005
 
 class Queue(TableView):
     title: ClassVar[str] = "Queue"
-    judges: ClassVar[bool] = True
+    judged: ClassVar[Sequence[str]] = ("waiting",)
     nothing: ClassVar[str] = "nothing waits"
     subject: ClassVar[str] = "Why it stands there"
 

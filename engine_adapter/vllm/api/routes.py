@@ -19,6 +19,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from engine_adapter.control.frames import JUDGED
+
 Command = Callable[[str, str], Awaitable[list[str]]]
 
 STATUS_PATH = "/lamps/status"
@@ -92,7 +94,7 @@ class Control:
     async def events(self, request: Request) -> Response:
         """The status again and again, as server-sent events: every `?every=` seconds, with `?rows=` rows of a kind.
 
-        `?judged=` of them with what the policy says of them now; all unless told. Each event has the decisions since
+        `?judged=waiting,paused`: those with what the policy says of each now. Each event has the decisions since
         the one before. An event `trouble` says in a sentence why there is no status now; the stream goes on.
         """
         if (refused := self._refused(request)) is not None:
@@ -100,9 +102,11 @@ class Control:
         try:
             every_s = min(max(float(request.query_params.get("every", 1.0)), LEAST_EVERY_S), MOST_EVERY_S)
             rows = int(request.query_params.get("rows", 50))
-            judged = int(request.query_params.get("judged", rows))
         except ValueError:
-            return failure(HTTPStatus.BAD_REQUEST, "every is in seconds, rows and judged are whole numbers")
+            return failure(HTTPStatus.BAD_REQUEST, "every is in seconds, rows is a whole number")
+        judged = [kind for kind in request.query_params.get("judged", ",".join(JUDGED)).split(",") if kind]
+        if not set(judged) <= set(JUDGED):
+            return failure(HTTPStatus.BAD_REQUEST, f"judged is one or several of {', '.join(JUDGED)}, with commas")
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # a proxy passes each event on at once
         return StreamingResponse(self._stream(every_s, rows, judged), media_type="text/event-stream", headers=headers)
 
@@ -144,7 +148,7 @@ class Control:
                     yield f"event: trouble\ndata: {answer.sentence}\n\n".encode()
             goes_on = await self._goes_on(TURNS_EVERY_S)
 
-    async def _stream(self, every_s: float, rows: int, judged: int) -> AsyncIterator[bytes]:
+    async def _stream(self, every_s: float, rows: int, judged: Sequence[str]) -> AsyncIterator[bytes]:
         since: dict[str, int] = {}
         goes_on = True
         while goes_on:
