@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.real.cases import SYSTEMS
 from benchmarks.real.run import FIGURES, RESULTS
 from lamps_cli.measuring.runs_file import described
 from lamps_cli.measuring.view import AXES
@@ -77,13 +78,14 @@ def figures_of(name: str) -> Question | None:
 
 
 def by_system(question: Question, at: float) -> dict[str, BySeed]:
-    """The figures at one point, by system and seed; what was unknown is NaN."""
+    """The figures at one point, by system and seed; what was unknown is NaN. Runs turn, systems keep their order: the
+    first is what others are compared with."""
     found: dict[str, dict[int, dict[str, float]]] = {}
     for run in question["runs"]:
         if run["at"] == at and "figures" in run:
             known = {name: math.nan if value is None else value for name, value in run["figures"].items()}
             found.setdefault(run["system"], {})[run["seed"]] = known
-    return found
+    return {name: found[name] for name in SYSTEMS if name in found}
 
 
 def places(question: Question) -> list[float]:
@@ -114,7 +116,7 @@ def _facts(question: Question) -> Iterator[str]:
     yield f"Measured by {'; '.join(makers)}."
     disturbed, partial = [run for run in whole if run["disturbed"]], [run for run in question["runs"] if run["partial"]]
     if disturbed:
-        yield f"The machine did something else beside {len(disturbed)} of {len(whole)} runs: {_named(disturbed)}."
+        yield f"The machine wasn't calm during {len(disturbed)} of {len(whole)} runs: {_named(disturbed)}."
     if partial:
         yield f"Partial, and not in the tables: {_named(partial)}."
 

@@ -27,11 +27,20 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 NO_POLICY = (STOCK, "stock-no-cache")
 
 
+def _one(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> str:
+    """Who names two policies wants both: click alone would take the last and say nothing."""
+    if len(given) > 1:
+        raise click.BadParameter(f"one policy: compare it with others as --against {','.join(given[1:])}", ctx, param)
+    return given[0]
+
+
 @click.command()
 @click.option(
     "--policy",
-    default="lamps",
+    multiple=True,
+    default=("lamps",),
     show_default=True,
+    callback=_one,
     metavar="FILE|NAME",
     shell_complete=policies,
     help="The first policy.",

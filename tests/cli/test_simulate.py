@@ -57,6 +57,7 @@ def test_views(golden: str) -> None:
     ("arguments", "message"),
     [
         (["--policy", "nosuch"], "nosuch"),
+        (["--policy", "lamps", "--policy", "fcfs"], "one policy: compare it with others as --against fcfs"),
         (["--profile", "nosuch"], "no profile and no file is named nosuch"),
         (["--trace", "nosuch"], "no trace and no file is named nosuch"),
         (["--predict", "nosuch"], "there are no predictions 'nosuch'"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,13 @@ def plan(**changes: object) -> Plan:
 
 def test_a_policy_with_errors_starts_nothing(tmp_path: Path) -> None:
     (tmp_path / "bad.lamps").write_text('lamps 1\npolicy bad "Bad."\nrank request.arival\npromote when 2s > 3tok\n')
-    began = time.monotonic()
-    done = lamps("serve", "--policy", tmp_path / "bad.lamps")
+    for engine in ("vllm", "torch"):  # whoever imports one of them, which takes seconds, comes no further
+        (tmp_path / f"{engine}.py").write_text("raise SystemExit('an engine is being started')\n")
+    done = lamps("serve", "--policy", tmp_path / "bad.lamps", PYTHONPATH=str(tmp_path))
     assert done.returncode == ExitCode.FINDINGS
     assert done.stderr.count("error[LMP") == 2
     assert "^^^^^^^^^^^^^^" in done.stderr
     assert "no server was started" in done.stderr
-    assert time.monotonic() - began < 3  # importing vLLM alone takes longer
 
 
 def test_an_unknown_policy_brings_the_nearest_names() -> None:

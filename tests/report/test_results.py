@@ -31,6 +31,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     runs += [run("lamps", at, seed, at * seed / 2) for at, seed in ((0.5, 1), (0.5, 2), (1.1, 1))]
     runs.append(lost)
     runs[0]["disturbed"] = ["others took 0.5 cores meanwhile"]
+    runs.reverse()  # systems take turns in being first
     found = {"title": "One call", "trace": "augmented-single", "by": "load", "saturation_per_s": 12.5, "runs": runs}
     path = tmp_path / "real.json"
     path.write_text(json.dumps({"single": found}))
@@ -42,7 +43,7 @@ def test_a_table_for_each_load_with_ratios_seed_by_seed(known: Path) -> None:
     text = tables.made("single")
     assert "load 1 is 12.50 sessions/s" in text
     assert "Measured by lamps 0.1.0, code c1, vLLM 0.32.0 on made, 2 cores, 2026-01-02." in text
-    assert "beside 1 of 7 runs: stock at 0.5, seed 1." in text
+    assert "wasn't calm during 1 of 7 runs: stock at 0.5, seed 1." in text
     assert "Partial, and not in the tables: lamps at 1.1, seed 2." in text
     lines = [line for line in text.splitlines() if line.startswith("| lamps")]
     assert lines[0].startswith("| lamps | 2 | 0.375 ±")
