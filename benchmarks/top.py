@@ -50,6 +50,7 @@ EVERY_S = 0.5
 MANY = 10
 # Rows of a kind that a monitor asks for. On its first screen it has none of them judged, on Queue those that wait.
 ROWS = 50
+# Before a run, in which those who watch begin.
 REST_S = 2.0
 VIEWS = ("overview", "queue", "calls", "policy", "decisions", "predictors", "fleet")
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[A-Za-z]|\x1b[^\[]")
@@ -199,7 +200,7 @@ for _ in range(int(readers)):
 
 @contextlib.contextmanager
 def alone(url: str) -> Iterator[None]:
-    """Nobody watches; the server has rested for as long as one that is watched, as that alone changes its pace."""
+    """Nobody watches; the server rests as it does before the other ways, so that nothing but watching differs."""
     time.sleep(REST_S)
     yield
 

@@ -18,9 +18,12 @@ def need_folder(path: Path) -> None:
 
 
 def save(path: Path, text: str) -> None:
-    """Write *text* to *path*, over what is there. Failure where that can't be."""
+    """Write *text* to *path*, over what is there. Failure where that can't be.
+
+    Of `--out=~/x` a shell leaves the ~ to us.
+    """
     try:
-        path.write_text(text, encoding="utf-8")
+        path.expanduser().write_text(text, encoding="utf-8")
     except OSError as problem:
         raise Failure(f"can't write {path}: {problem.strerror}") from None
 

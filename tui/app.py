@@ -321,7 +321,7 @@ class Top(App[int]):
         self.base.query_one(Head).redraw()
 
     def _want(self) -> None:
-        """A server judges rows for those who see them: it takes as long as all the rest of a frame."""
+        """A server judges rows for those who see them: that takes nearly as long as the rest of a frame."""
         self.source.judged = self.view.judged if self.writer is None else JUDGED
 
     def _record_into(self, path: Path) -> None:

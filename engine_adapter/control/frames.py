@@ -74,8 +74,8 @@ class Running(msgspec.Struct, frozen=True, gc=False):
 class Waiting(msgspec.Struct, frozen=True, gc=False):
     """A request in the queue. *place* from 1; *rank*: its keys, lowest first; None for an infinite or undefined one.
 
-    *held_by*: why it isn't running ("behind NAME", "gate",
-    "limit NAME", "reserved for NAME", "kv", "seats", ...), "" where nothing is known to hold it.
+    *held_by*: why it isn't running ("behind NAME", "gate", "limit NAME", "reserved for NAME", "kv", "seats", ...), ""
+    where nothing is known to hold it.
 
     Of a row that is judged, *terms*: values of the policy's terms, in their order. *output_tokens*, *tool*, *chance*:
     predicted length of the answer, the call it ends in and how likely that is. *foreseen*: what would become of its KV
@@ -308,7 +308,6 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     version: int
     policy: PolicyInfo
-    id: str = ""
     engine: dict[str, float | bool | str | None] = {}
     running: tuple[Running, ...] = ()
     waiting: tuple[Waiting, ...] = ()
@@ -333,6 +332,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     capabilities: tuple[str, ...] = ()
     pending: str = ""
     profile: str = ""
+    id: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):

@@ -290,8 +290,8 @@ class LampsMixin(_Base):
                 self.lamps.verdict(payload["turn"], payload["outcome"], tuple(payload.get("tools", ())))
                 return {}
             case "status":
-                since = payload.pop("since", {}).get(self._engine_id, 0)
-                return frame(self.lamps, self._view(), Wanted(**payload, since=since))
+                since = payload.get("since", {}).get(self._engine_id, 0)
+                return frame(self.lamps, self._view(), Wanted(**payload | {"since": since}))
             case "turns":
                 number = payload.get("since", {}).get(self._engine_id)
                 return {"engine": self._engine_id} | self.lamps.recording.since(number, self.lamps.engine.clock())

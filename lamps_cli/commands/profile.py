@@ -89,7 +89,7 @@ def profile(
     if page is not None:
         from lamps_cli.report.profile_page import html
 
-        save(page.expanduser(), html(found, measured, fitted))
+        save(page, html(found, measured, fitted))
     if as_json:
         write_json(document(found, measured) | {"path": str(path)})
     else:
