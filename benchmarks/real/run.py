@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.real.cases import SYSTEMS, Question, questions
+from benchmarks.real.cases import ON_A_PROCESSOR, SYSTEMS, Question, questions
 from lamps_cli.measuring.asked import Planned
 from lamps_cli.measuring.carrying import Measured, measure
 from lamps_cli.measuring.runs_file import Line, RunsFile
@@ -92,7 +92,7 @@ def main() -> int:
     names = [question.name for question in questions()]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help=", ".join(names))
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="the first is what others are compared with")
+    parser.add_argument("--systems", help="the first is what others are compared with; all that run there unless said")
     parser.add_argument("--points", type=int, help="only the first so many loads")
     parser.add_argument("--seeds", type=int, help="only the first so many")
     parser.add_argument("--saturation", type=float, help="sessions/s of load 1, instead of measuring it")
@@ -100,6 +100,7 @@ def main() -> int:
     words = sys.argv[1:]
     own, flags = (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     given = parser.parse_args(own, argparse.Namespace(flags=flags))
+    given.systems = given.systems or ",".join(ON_A_PROCESSOR if given.model is None else SYSTEMS)
     stem = "real" if given.model is None else "results-" + re.sub(r"[^\w.-]+", "-", given.model).strip("-")
     kept = RESULTS / f"{stem}.json"
     for question in questions():

@@ -129,9 +129,10 @@ def _replayed(
             raise KeyboardInterrupt
         if warmed.ended != "finished":
             raise Lost("the server stopped answering while it was warmed up")
-    before = look(server.groups)
+    elsewhere = server.group is None
+    before = look(server.groups, elsewhere)
     counted = decisions(server.url, asked.api_key)
-    meter = Meter(server.groups, elsewhere=server.group is None)
+    meter = Meter(server.groups, elsewhere)
 
     def shown(sessions: tuple[SessionResult, ...], now_s: float) -> None:
         ended = sum(session.finished or bool(session.error) for session in sessions)
@@ -139,7 +140,7 @@ def _replayed(
 
     result = run_bench(config, shown)
     during = meter.others()
-    after = look(server.groups) if result.ended == "finished" else replace(before, others=None)
+    after = look(server.groups, elsewhere) if result.ended == "finished" else replace(before, others=None)
     if result.counters is not None and result.ended == "finished":
         own = {name: value - counted.get(name, 0.0) for name, value in decisions(server.url, asked.api_key).items()}
         result = replace(result, counters=result.counters | own)

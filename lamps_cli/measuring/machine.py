@@ -99,9 +99,13 @@ class Meter:
         return None if busy is None else (time.monotonic(), busy, time.process_time() + groups_s(self._ours))
 
 
-def look(ours: Collection[int]) -> Look:
-    """At a machine on which nothing of ours is at work. Takes half a second."""
-    meter = Meter(ours)
+def look(ours: Collection[int], elsewhere: bool = False) -> Look:
+    """At a machine on which nothing of ours is at work. Takes half a second.
+
+    *elsewhere* as in `Meter`: a server that was started by others spins for a while after its last step, and can't be
+    told from what disturbs it.
+    """
+    meter = Meter(ours, elsewhere)
     time.sleep(_LOOK_S)
     others = meter.others()
     work_s, stretched = _work()

@@ -48,6 +48,13 @@ def test_a_look_has_all_its_parts() -> None:
     assert found.stretched >= 0.9
 
 
+def test_a_server_started_by_others_is_not_taken_for_a_disturbance() -> None:
+    """It spins for a while after its last step: each look found a whole core taken."""
+    found = look((), elsewhere=True)
+    assert found.others is None
+    assert found.work_s > 0
+
+
 def test_what_is_said_of_a_disturbed_machine() -> None:
     assert Disturbance(0.0, 0.05, None, 1.05, 1.1).reasons == []
     said = Disturbance(0.5, 0.3, 0.0, 0.8, 2.0).reasons

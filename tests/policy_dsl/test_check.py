@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
-import policies
 from policy_dsl import ir, nodes
 from policy_dsl.catalogue import SIGNALS
 from policy_dsl.diagnostics import codes
 from policy_dsl.functions import BUILTINS
 from policy_dsl.interpret import evaluate
-from policy_dsl.loading import Loaded, load, load_text
+from policy_dsl.loading import load_text
 from policy_dsl.names import nearest
 from policy_dsl.rows import reads
 from policy_dsl.types import Handling
-from policy_dsl.verify import verify
-
-HEAD = 'lamps 1\npolicy p "t"\n'
-ENGINE = {
-    "cost.prefill": 1e-3,
-    "cost.prefill_context": 1e-6,
-    "cost.decode": 0.02,
-    "cost.swap": 5e-4,
-    "engine.running_tokens": 1000.0,
-    "allow.preserve": True,
-    "allow.swap": True,
-}
-
-
-def good(text: str) -> ir.Policy:
-    loaded = load_text(HEAD + text)
-    assert loaded.policy is not None, [d.message for d in loaded.diagnostics]
-    verify(loaded.policy)
-    return loaded.policy
-
-
-def value(text: str, **row: float | bool | str) -> float | bool | str:
-    """The value of an expression for one row; keys are written with `__` for the dot."""
-    keys = {k.replace("__", "."): v for k, v in row.items()}
-    return evaluate(good(f"rank {text}").rank[0].expr, keys, ENGINE, {})
-
-
-def wrong(text: str) -> list[tuple[str, str]]:
-    return [(d.code, d.message) for d in load_text(HEAD + text).diagnostics]
-
+from tests.policy_dsl.checking import ENGINE, HEAD, good, value, wrong
 
 # --- arithmetic and built-ins
 
@@ -130,94 +101,9 @@ def test_a_function_sees_what_is_defined_before_it_not_what_surrounds_its_call()
 
 
 def test_every_builtin_is_called_by_these_tests() -> None:
-    import pathlib
-
-    text = pathlib.Path(__file__).read_text(encoding="utf-8")
+    of_predictions = Path(__file__).with_name("test_distributions.py")
+    text = Path(__file__).read_text(encoding="utf-8") + of_predictions.read_text(encoding="utf-8")
     assert [name for name in BUILTINS if f"{name}(" not in text] == []
-
-
-# --- predictions
-
-MU, SIGMA = 0.4, 0.7
-MEAN = math.exp(MU + SIGMA**2 / 2)
-LOGNORMAL = {
-    "call__duration": MEAN, "call__duration__mu": MU, "call__duration__sigma": SIGMA, "call__duration__after": 0.0
-}  # fmt: skip
-POINT = {
-    "call__duration": 3.0,
-    "call__duration__mu": math.log(3),
-    "call__duration__sigma": 0.0,
-    "call__duration__after": 0.0,
-}
-
-
-def draws(n: int = 20_000) -> list[float]:
-    """Evenly spaced quantiles of the log-normal above."""
-    from statistics import NormalDist
-
-    normal = NormalDist(MU, SIGMA)
-    return [math.exp(normal.inv_cdf((i + 0.5) / n)) for i in range(n)]
-
-
-def test_plain_use_is_the_mean_and_statistics_have_keys_of_their_own() -> None:
-    row = {"call__duration": 2.0, "call__duration__p90": 5.0, "call__duration__known": True}
-    assert value("if call.duration.known { call.duration.p90 - call.duration } else { 0 }", **row) == 3.0
-
-
-@pytest.mark.parametrize("x", [0.0, 0.3, 1.5, 4.0, 40.0])
-def test_chance_and_capped_agree_with_drawing(x: float) -> None:
-    values = draws()
-    below = sum(v <= x for v in values) / len(values)
-    assert value(f"chance(call.duration <= {x}s)", **LOGNORMAL) == pytest.approx(below, abs=1e-3)
-    assert value(f"chance(call.duration > {x}s)", **LOGNORMAL) == pytest.approx(1 - below, abs=1e-3)
-    mean = sum(min(v, x) for v in values) / len(values)
-    assert value(f"capped(call.duration, {x}s)", **LOGNORMAL) == pytest.approx(mean, abs=2e-3)
-
-
-def test_capped_at_infinity_is_the_mean() -> None:
-    assert value("capped(call.duration, 1s / 0)", **LOGNORMAL) == pytest.approx(MEAN)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("chance(call.duration <= 3s)", 1.0),
-        ("chance(call.duration < 3s)", 0.0),
-        ("chance(call.duration >= 3s)", 1.0),
-        ("chance(call.duration > 3s)", 0.0),
-        ("chance(call.duration <= 2s)", 0.0),
-        ("capped(call.duration, 2s)", 2.0),
-        ("capped(call.duration, 9s)", 3.0),
-        ("best_hold(call.duration, 5s, 1)", 3.0),
-        ("best_hold(call.duration, 5s, 2)", 0.0),
-        ("best_hold(call.duration, 5s, 0)", math.inf),
-        ("best_hold(call.duration, 0s, 0)", 0.0),
-    ],
-)
-def test_a_point_is_a_distribution_too(text: str, expected: float) -> None:
-    assert value(text, **POINT) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("gain", "price"), [(5.0, 0.2), (5.0, 1.0), (1.0, 0.4), (1.0, 3.0), (100.0, 0.01), (0.5, 0.01)]
-)
-def test_best_hold_is_the_best_of_all_holds(gain: float, price: float) -> None:
-    from statistics import NormalDist
-
-    def worth(t: float) -> float:
-        return NormalDist().cdf((math.log(t) - MU) / SIGMA) * gain - t * price if t else 0.0
-
-    best = max((i / 200 for i in range(40_000)), key=worth)
-    found = value(f"best_hold(call.duration, {gain}s, {price})", **LOGNORMAL)
-    assert isinstance(found, float)
-    assert worth(found) >= worth(best) - 1e-12
-    assert found == pytest.approx(best, abs=0.01)
-
-
-def test_a_prediction_is_named_not_computed() -> None:
-    assert wrong("rank chance(call.duration + 1s <= 2s)")[0][0] == codes.DISTRIBUTION
-    assert wrong("rank capped(request.age, 2s)")[0][0] == codes.DISTRIBUTION
-    assert wrong("rank chance(3)")[0][0] == codes.DISTRIBUTION
 
 
 # --- decisions and what is foreseen
@@ -384,39 +270,3 @@ def test_expected_actions_have_durations_in_seconds() -> None:
     step = first_test("request a { } expect a on call preserve for 1min then swap").steps[-1]
     assert isinstance(step, nodes.ExpectCall)
     assert step.holds == ((Handling.PRESERVE, 60.0), (Handling.SWAP, None))
-
-
-# --- shipped policies
-
-
-@pytest.mark.parametrize("name", policies.shipped())
-def test_shipped_policies_are_good_and_tested(name: str) -> None:
-    loaded: Loaded = load(policies.find(name))
-    assert loaded.policy is not None, loaded.diagnostics
-    assert loaded.policy.name == name
-    assert len(loaded.tests) >= 2
-    verify(loaded.policy)
-
-
-def test_the_paper_s_wastes() -> None:
-    """LAMPS, equations 1 to 3, in token-seconds: C = 700, other running requests 40,000, T_API = 2 s."""
-    loaded = load(policies.find("lamps"))
-    assert loaded.policy is not None and isinstance(loaded.policy.on_call, ir.Pick)
-    engine = {
-        **ENGINE,
-        "cost.prefill": 50e-6,
-        "cost.prefill_context": 0.0,
-        "cost.swap": 50e-6,
-        "engine.running_tokens": 40_000.0,
-    }
-    row = {"call.context": 700.0, "call.duration": 2.0}
-    costs = {a.act.holds[0].handling.word: evaluate(a.cost, row, engine, {}) for a in loaded.policy.on_call.arms}
-    assert costs == pytest.approx({"preserve": 1400.0, "discard": 0.035 * 40_700, "swap": 2 * 0.035 * 40_000})
-
-
-def test_unknown_policies_carry_the_nearest_names() -> None:
-    with pytest.raises(policies.UnknownPolicy) as caught:
-        policies.find("lapms")
-    assert caught.value.near == ["lamps"]
-    assert isinstance(caught.value, LookupError)
-    assert policies.find("lamps.lamps") == policies.shipped()["lamps"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.real import plots, tables
-from benchmarks.real.cases import FIRST, SYSTEMS, questions
+from benchmarks.real.cases import SYSTEMS, questions
 from benchmarks.real.run import merged
 from lamps_cli.measuring.asked import planned
 
@@ -83,7 +83,6 @@ def test_runs_measured_again_replace_those_before() -> None:
 @pytest.mark.parametrize("question", questions(), ids=lambda question: question.name)
 def test_every_question_can_be_asked(question) -> None:
     asked = question.asked(tuple(SYSTEMS))
-    assert set(FIRST) <= set(SYSTEMS)
     assert len(list(planned(asked))) == len(SYSTEMS) * len(question.points) * 3
     longest = max(session.longest for session in asked.trace.sessions) * asked.load.length_scale
     assert longest <= question.longest, f"a session needs {longest:.0f} tokens"

@@ -1,0 +1,45 @@
+"""The policies that lamps brings along."""
+
+from __future__ import annotations
+
+import pytest
+
+import policies
+from policy_dsl import ir
+from policy_dsl.interpret import evaluate
+from policy_dsl.loading import Loaded, load
+from policy_dsl.verify import verify
+from tests.policy_dsl.checking import ENGINE
+
+
+@pytest.mark.parametrize("name", policies.shipped())
+def test_shipped_policies_are_good_and_tested(name: str) -> None:
+    loaded: Loaded = load(policies.find(name))
+    assert loaded.policy is not None, loaded.diagnostics
+    assert loaded.policy.name == name
+    assert len(loaded.tests) >= 2
+    verify(loaded.policy)
+
+
+def test_the_paper_s_wastes() -> None:
+    """LAMPS, equations 1 to 3, in token-seconds: C = 700, other running requests 40,000, T_API = 2 s."""
+    loaded = load(policies.find("lamps"))
+    assert loaded.policy is not None and isinstance(loaded.policy.on_call, ir.Pick)
+    engine = {
+        **ENGINE,
+        "cost.prefill": 50e-6,
+        "cost.prefill_context": 0.0,
+        "cost.swap": 50e-6,
+        "engine.running_tokens": 40_000.0,
+    }
+    row = {"call.context": 700.0, "call.duration": 2.0}
+    costs = {a.act.holds[0].handling.word: evaluate(a.cost, row, engine, {}) for a in loaded.policy.on_call.arms}
+    assert costs == pytest.approx({"preserve": 1400.0, "discard": 0.035 * 40_700, "swap": 2 * 0.035 * 40_000})
+
+
+def test_unknown_policies_carry_the_nearest_names() -> None:
+    with pytest.raises(policies.UnknownPolicy) as caught:
+        policies.find("lapms")
+    assert caught.value.near == ["lamps"]
+    assert isinstance(caught.value, LookupError)
+    assert policies.find("lamps.lamps") == policies.shipped()["lamps"]
