@@ -5,7 +5,7 @@
 Three servers up at once: stock vLLM, stock again under another name, and stock whose scheduler makes every step 5 %
 longer (benchmarks/slowed.py). They are measured in turn, seconds apart, as `lamps bench --url` does, four seeds each;
 then three new ones, as every start of a server is a little different. In a closed loop of more clients than seats the
-engine never waits for work. What is done is kept in benchmarks/results/runs/verdict.jsonl, and the same command goes on.
+engine never waits for work. What is done is kept in benchmarks/results/runs/verdict.jsonl; the same command goes on.
 Writes benchmarks/results/verdict.json; exits with 1 where the slowdown isn't called worse, or stock is called different
 from itself.
 

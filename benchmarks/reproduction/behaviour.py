@@ -43,7 +43,7 @@ BEHAVIOUR = {
     "lamps": "8b91a0eb",
     "handling_only": "83c23af8",
     "ranking_only": "469e84c3",
-    "bounded_tail": "35e676f9",
+    "bounded_tail": "90417499",
 }
 """Of the code that stands here, by policy: `python -m benchmarks.reproduction.behaviour` says it."""
 

@@ -1,6 +1,6 @@
 """A policy's parameters tried on a grid, in virtual time, against stock vLLM: every combination, with several seeds.
 
-    python -m benchmarks.reproduction.sweep bounded_tail --param slack=1,1.5,2 --param patience=1,2,5 --load 1.1,1.3
+    python -m benchmarks.reproduction.sweep bounded_tail --param haste=0,2,5 --param slack=2,4 --load 1.1
 
 Runs go on where they were cut off; what was measured is kept in benchmarks/results/sweep.jsonl.
 """
