@@ -35,6 +35,7 @@ SYSTEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "infercept": ("infercept", ()),
     "mars": ("mars", ()),
     "lamps": ("lamps", ()),
+    "bounded_tail": ("bounded_tail", ()),
     "continuum": ("continuum", ()),
 }
 # vLLM's own offload refuses the CPU platform: the worker of 0.32.0 ends while the server starts.
