@@ -35,7 +35,8 @@ def test_it_writes_what_it_has_measured(tmp_path: Path) -> None:
     assert profile.name == "mine" and profile.blocks == 40 and profile.max_num_seqs == 4
     assert profile.step.of(0, 0.0, 3, 900) == pytest.approx(CPU.of(0, 0.0, 3, 900), rel=0.05)
     assert profile.fit is not None and profile.fit.complete and profile.fit.r2 > 0.99
-    assert profile.overhead_s > 0.0
+    # Measured by the clock: a request takes time outside the engine, but how much of it goes with its length is noise.
+    assert profile.overhead_s + 100 * profile.overhead_token_s > 0.0
     for words in ("tiny on a processor, measured", "a token prefilled", "prefill and decode", "R² 1.000"):
         assert words in run.stdout
     assert "swap wasn't measured: no host memory was given" in run.stderr
