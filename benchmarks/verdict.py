@@ -9,8 +9,8 @@ engine never waits for work. What is done is kept in benchmarks/results/runs/ver
 Writes benchmarks/results/verdict.json; exits with 1 where the slowdown isn't called worse, or stock is called different
 from itself.
 
-With a new server for every run the machine has a minute to become faster or slower between the two of a pair: of twelve
-seeds the logarithms of stock's ratio to itself spread by 0.077, and a slowdown of 5 % was "unclear".
+With a new server for every run, as this had it at 91a0915, the machine has a minute to become faster or slower between
+the two of a pair, and the slowdown was "unclear" after twelve seeds.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def servers() -> Iterator[dict[str, str]]:
 
 
 def is_measured(file: RunsFile, start: int) -> bool:
-    """Whether every system has every seed of this start."""
+    """Whether every system has every seed of this start. Its servers had other ports, so runs aren't found by URL."""
     seeds = range(SEEDS_A_START * start, SEEDS_A_START * (start + 1))
     known = {(line.asked["system"], line.asked["load"]["seed"]) for line in file.lines if line.whole}
     return all((system, seed) in known for system in SYSTEMS for seed in seeds)

@@ -84,8 +84,8 @@ def questions() -> tuple[Question, ...]:
     loads = points_of("load", [0.9, 1.5, 0.5, 1.1])
     # Tools at 0.3 of their time, so that a run takes a minute.
     quick = Load(sessions=380, gap_scale=0.3)
-    # 1,100 tokens a turn in the mean, so memory for some 14 sessions. A turn is computed in 20 ms: with pauses of more
-    # than half a second it would take hundreds of clients to keep the engine busy, cache or no cache.
+    # 1,100 tokens a turn in the mean, so memory for some 14 sessions. And 63 turns a session, so pauses are cut short:
+    # a run is to take minutes.
     agentic = Load(sessions=80, gap_scale=0.1, max_gap_s=0.5, length_scale=0.009)
     several = replace(quick, sessions=200)
     return (

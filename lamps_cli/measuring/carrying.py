@@ -66,6 +66,11 @@ class Reached:
     def groups(self) -> tuple[int, ...]:
         return () if self.group is None else (self.group,)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its processes aren't known."""
+        return self.group is None
+
 
 def measure(asked: Asked, file: RunsFile, progress: Progress) -> Measured:
     """Carry out what isn't in *file* yet. Ctrl-C ends it with what there is.
@@ -129,10 +134,9 @@ def _replayed(
             raise KeyboardInterrupt
         if warmed.ended != "finished":
             raise Lost("the server stopped answering while it was warmed up")
-    elsewhere = server.group is None
-    before = look(server.groups, elsewhere)
+    before = look(server.groups, server.elsewhere)
     counted = decisions(server.url, asked.api_key)
-    meter = Meter(server.groups, elsewhere)
+    meter = Meter(server.groups, server.elsewhere)
 
     def shown(sessions: tuple[SessionResult, ...], now_s: float) -> None:
         ended = sum(session.finished or bool(session.error) for session in sessions)
@@ -140,7 +144,7 @@ def _replayed(
 
     result = run_bench(config, shown)
     during = meter.others()
-    after = look(server.groups, elsewhere) if result.ended == "finished" else replace(before, others=None)
+    after = look(server.groups, server.elsewhere) if result.ended == "finished" else replace(before, others=None)
     if result.counters is not None and result.ended == "finished":
         own = {name: value - counted.get(name, 0.0) for name, value in decisions(server.url, asked.api_key).items()}
         result = replace(result, counters=result.counters | own)
@@ -184,7 +188,7 @@ def _saturation(asked: Asked, file: RunsFile, logs: Path, progress: Progress) ->
     try:
         with reached(asked, system, logs, lambda: progress(f"saturation: starting {system.name}", 0.0)) as server:
             config = _config(asked, system, asked.load, server)
-            meter = Meter(server.groups, elsewhere=server.group is None)
+            meter = Meter(server.groups, server.elsewhere)
             rate = saturation(config, lambda text: progress(f"saturation: {text}", 0.0))
             found = Saturation(rate, meter.others())
     except (ServerError, DidNotStart) as problem:

@@ -102,8 +102,8 @@ class Meter:
 def look(ours: Collection[int], elsewhere: bool = False) -> Look:
     """At a machine on which nothing of ours is at work. Takes half a second.
 
-    *elsewhere* as in `Meter`: a server that was started by others spins for a while after its last step, and can't be
-    told from what disturbs it.
+    *elsewhere* as in `Meter`: vLLM on a processor still takes a core (measured: 1.0) just after its last step, and
+    where its processes aren't known that can't be told from what disturbs it.
     """
     meter = Meter(ours, elsewhere)
     time.sleep(_LOOK_S)

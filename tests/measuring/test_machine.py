@@ -49,7 +49,7 @@ def test_a_look_has_all_its_parts() -> None:
 
 
 def test_a_server_started_by_others_is_not_taken_for_a_disturbance() -> None:
-    """It spins for a while after its last step: each look found a whole core taken."""
+    """It still takes a core just after its last step: each look found one taken."""
     found = look((), elsewhere=True)
     assert found.others is None
     assert found.work_s > 0
