@@ -58,6 +58,8 @@ LAMPS = System("LAMPS", "lamps")
 ONLINE = System("LAMPS, online", "lamps", "online")
 BOUNDED = System("bounded_tail", "bounded_tail")
 BOUNDED_ONLINE = System("bounded_tail, online", "bounded_tail", "online")
+# The same sessions one after the other: nobody waits and no step is shared, so that no order can be better.
+ALONE = System("each session by itself", "stock")
 HANDLING = System("handling alone", str(HERE / "policies" / "handling_only.lamps"))
 RANKING = System("ranking alone", str(HERE / "policies" / "ranking_only.lamps"))
 
@@ -114,7 +116,7 @@ def questions() -> tuple[Question, ...]:
     """All of them, those first that others build on."""
     few = PROFILES[:1]
     return (
-        Question("goal", tuple(_at_loads((STOCK, BOUNDED, BOUNDED_ONLINE, LAMPS), GOAL_LOADS, SEEDS))),
+        Question("goal", tuple(_at_loads((STOCK, BOUNDED, BOUNDED_ONLINE, LAMPS, ALONE), GOAL_LOADS, SEEDS))),
         Question("comparison", tuple(_at_rates(SYSTEMS, SHARES))),
         Question("ablation", tuple(_at_rates((STOCK, HANDLING, RANKING, LAMPS), (PRESSED, OVERLOADED), few))),
         Question("noise", tuple(_at_rates((STOCK, LAMPS, *NOISE, ONLINE), (OVERLOADED,), few))),

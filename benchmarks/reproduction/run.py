@@ -14,13 +14,14 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import policies
 from benchmarks.reproduction.behaviour import behaviour_of
-from benchmarks.reproduction.cases import LENGTH_SCALE, MAX_GAP_S, Case, questions
+from benchmarks.reproduction.cases import ALONE, LENGTH_SCALE, MAX_GAP_S, Case, questions
 from benchmarks.saturation import arriving
 from engine_adapter.virtual.jobs import Saturation, Search
 from engine_adapter.virtual.profile import load_profile
@@ -85,12 +86,23 @@ def simulation(case: Case, rate: float) -> Simulation:
     system, profile = case.system, load_profile(case.profile)
     trace = sized(case.trace)
     load = Load(rate, case.sessions, case.seed, replacement=True)
-    if case.behind or case.sessions is None:
+    if case.behind or case.sessions is None or system == ALONE:
         given = window(trace, rate) if case.sessions is None else arriving(trace, rate, case.sessions, case.seed)
         waiting = backlog(trace, sum(queue_of(trace, profile))) if case.behind else ()
         trace = Trace(trace.name, (*waiting, *given.sessions))
+        trace = one_by_one(trace) if system == ALONE else trace
         load = Load(rate, seed=case.seed, arriving=Recorded())
     return Simulation(system.policy, trace, load, profile, system.predict, system.params)
+
+
+def one_by_one(trace: Trace) -> Trace:
+    """The same sessions, each arriving when the one before is done: of no engine here do a token or a prompt take more
+    than a tenth of a second and a second."""
+    came, at_s = [], 0.0
+    for session in trace.sessions:
+        came.append(replace(session, start_s=at_s))
+        at_s += sum(turn.gap_s + 0.1 * turn.output + 1.0 for turn in session.turns)
+    return Trace(trace.name, tuple(came))
 
 
 @cache

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lamps_cli.measuring.apart import far_apart
 from lamps_cli.measuring.runs_file import Document, Line, RunsFile, described, differing
 from lamps_cli.measuring.verdict import FEWEST, Sides
 from lamps_cli.metrics import figures
@@ -129,6 +130,8 @@ def _match(found: Matched, where: str, a: Group, b: Group, anyway: bool) -> None
     if len(pair.seeds) < FEWEST:
         found.reasons.append(f"{where}: {len(pair.seeds)} seeds can be compared, {FEWEST} or more are needed")
     else:
+        far = far_apart((f"seed {seed}", group.runs[seed].began) for group in (a, b) for seed in pair.seeds)
+        found.notes += [f"{where}: {far}"] if far else []
         found.sides.append(pair)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine_adapter.workload.summary import as_document
 from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
+from lamps_cli.measuring.apart import far_apart
 from lamps_cli.measuring.asked import Planned, Point
 from lamps_cli.measuring.carrying import Measured
 from lamps_cli.measuring.machine import MOST_OTHERS
@@ -85,6 +86,8 @@ def warnings(measured: Measured) -> list[str]:
             f"the machine did something else beside {len(disturbed)} of {len(measured.whole)} runs:"
             f" {', '.join(map(name_of, disturbed))}"
         )
+    far = far_apart((_beside(run), line.began) for run, line in measured.runs.items() if line.whole)
+    found += [far] if far else []
     if (measured.others_then or 0.0) > MOST_OTHERS:
         found.append(
             f"others took {measured.others_then:.2f} cores while saturation was measured: it may have come out too low;"
@@ -143,6 +146,11 @@ def name_of(run: Planned) -> str:
     """A run in a few words."""
     at = "" if run.point.by == "recorded" else f" at {run.point.by} {run.point.at:g}"
     return f"{run.system.name}{at}, seed {run.seed}"
+
+
+def _beside(run: Planned) -> str:
+    """What a run has in common with those it is compared with."""
+    return ("" if run.point.by == "recorded" else f"{run.point.by} {run.point.at:g}, ") + f"seed {run.seed}"
 
 
 def _place(point: Point) -> float | None:

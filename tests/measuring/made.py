@@ -64,6 +64,7 @@ def line(
     machine: dict[str, Any] | None = None,
     disturbance: Disturbance | None = CALM,
     lost: str = "",
+    began: str = "2026-01-01T00:00:00+00:00",
     **of_result: Any,
 ) -> Line:
     """A run of *system* at *rate* as it stands in a file."""
@@ -73,4 +74,4 @@ def line(
     made = {"lamps": "0.1.0", "python": "3.11", "machine": machine or MACHINE, "vllm": "0.32.0", "code": code}
     found = None if lost else result(seed, slower, rate=rate, **of_result)
     asked_for = document(about, about.systems[0], point, load)
-    return Line(asked_for, made, "2026-01-01T00:00:00+00:00", ("bench",), found, disturbance, lost)
+    return Line(asked_for, made, began, ("bench",), found, disturbance, lost)

@@ -88,6 +88,9 @@ def test_a_comparison_is_kept_and_not_made_again(asked: Asked, file: RunsFile, s
     before = len(servers[0].asked)
     again = measure(asked, RunsFile.read(file.path), quiet)
     assert list(again.runs) == list(measured.runs)
+    one = next(iter(again.runs))
+    again.runs[one] = replace(again.runs[one], began="2026-01-01T00:00:00+00:00")
+    assert any(said.startswith("runs of rate 100, seed 0 began ") for said in warnings(replace_calm(again)))
     assert len(servers[0].asked) == before
 
 

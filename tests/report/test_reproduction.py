@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.reproduction import plots, run, tables
 from benchmarks.reproduction.behaviour import behaviour_of
-from benchmarks.reproduction.cases import STOCK, Case
+from benchmarks.reproduction.cases import ALONE, PROFILES, STOCK, Case
 from benchmarks.reproduction.plots import LOAD, Drawing, over_load, over_noise
+from engine_adapter.virtual.simulate import simulate
+from engine_adapter.workload.load import Load
 
 MEAN = {"mean": ("all", "without_tools_s", "mean")}
 
@@ -109,3 +113,16 @@ def test_lines_of_code_that_did_otherwise_are_told_apart(monkeypatch: pytest.Mon
             measured(case, "")
     assert told("vLLM") == {behaviour_of(STOCK)} and told("LAMPS") == {"old"}
     assert "vLLM" not in next(tables._caveats("noise", tables.found("noise")))
+
+
+def test_a_session_by_itself_never_meets_another() -> None:
+    """And so none is faster in company: what the goal is set beside is a bound for every policy."""
+    case = Case(ALONE, "augmented-multi", PROFILES[0], 0.9, 1)
+    alone = run.simulation(case, 2.0)
+    few = replace(alone, trace=replace(alone.trace, sessions=alone.trace.sessions[:12]))
+    sessions = sorted(simulate(few).result.sessions, key=lambda session: session.arrival_s)
+    ends = [session.arrival_s + (session.end_to_end_s or math.inf) for session in sessions]
+    assert all(end < after.arrival_s for end, after in zip(ends, sessions[1:], strict=False))
+    together = replace(few, load=Load(1000.0, seed=1))
+    crowded = {session.name: session.end_to_end_s for session in simulate(together).result.sessions}
+    assert all((session.end_to_end_s or math.inf) <= (crowded[session.name] or 0.0) for session in sessions)
