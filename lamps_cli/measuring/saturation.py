@@ -2,12 +2,15 @@
 
 Measured by a closed loop of ever more clients. Once there are more than the server runs at once, a queue stands all the
 time, and what it completes then is the most that it completes once it is behind: load 1, as in virtual time
-(docs/decisions/019). Fewer clients may see more, while turns find their prefix in the cache; that isn't what a server
+(docs/decisions/019). That a queue stands shows in the sessions: twice the clients, served no faster, take twice as long
+each. The rate alone is no sign: where most of a session's time is its tools', few clients' rates differ by a quarter by
+chance. Fewer clients may see more, while turns find their prefix in the cache; that isn't what a server
 does that has fallen behind.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -15,11 +18,12 @@ from engine_adapter.workload.arriving import Closed
 from engine_adapter.workload.replay import BenchConfig, run_bench
 from engine_adapter.workload.result import BenchResult, SessionResult
 
-# Clients of the first try, then twice as many, until the rate is within CLOSE of that before; at most so many.
-FIRST, MOST, CLOSE = 16, 1024, 1.05
+# Clients of the first try, then twice as many, until the rate is within CLOSE of that before and a session takes LONGER
+# times as long; at most so many.
+FIRST, MOST, CLOSE, LONGER = 16, 1024, 1.05, 1.5
 # Sessions of a try for each client: of three, the middle one runs while all clients are at work.
 FOR_EACH = 3
-SEARCH = [1, FIRST, MOST, CLOSE, FOR_EACH]
+SEARCH = [2, FIRST, MOST, CLOSE, LONGER, FOR_EACH]
 """What the answer depends on beside load and server; first the version of the code here."""
 _SEED = 2_000_000
 
@@ -30,13 +34,14 @@ class NoSaturation(Exception):
 
 def saturation(config: BenchConfig, tell: Callable[[str], None]) -> float:
     """Sessions of the load of *config* per second. Raises NoSaturation, ServerError, KeyboardInterrupt."""
-    before, clients = 0.0, FIRST
+    before, took_s, clients = 0.0, math.inf, FIRST
     while clients <= MOST:
-        rate = completed_per_s(_tried(config, clients, tell).sessions)
-        tell(f"{clients} clients, {rate:.2f} sessions/s")
-        if rate < before * CLOSE:
+        sessions = _tried(config, clients, tell).sessions
+        rate, takes_s = completed_per_s(sessions), math.fsum(s.end_to_end_s or 0.0 for s in sessions) / len(sessions)
+        tell(f"{clients} clients, {rate:.2f} sessions/s, {takes_s:.1f} s each")
+        if rate < before * CLOSE and takes_s > took_s * LONGER:
             return rate
-        before, clients = rate, clients * 2
+        before, took_s, clients = rate, takes_s, clients * 2
     raise NoSaturation(f"{MOST} clients don't saturate the server: they complete {before:.3g} sessions/s")
 
 

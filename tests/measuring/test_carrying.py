@@ -187,26 +187,48 @@ def test_loads_are_shares_of_what_a_closed_loop_completes(asked: Asked, file: Ru
     assert any(said.startswith("others took 0.50 cores while saturation") for said in warnings(again))
 
 
-def test_clients_are_doubled_until_they_complete_no_more(asked: Asked, monkeypatch) -> None:
-    """A server that completes one session a second and client, up to 40 clients; behind, it completes 30."""
+def searched(asked: Asked, monkeypatch, completes) -> tuple[float, list[int]]:
+    """The saturation of a server that completes so many sessions a second for so many clients, and the tries."""
     tried = []
 
     def made_up(config, clients, tell):
         tried.append(clients)
-        every_s = 1 / (clients if clients <= 40 else 30)
-        sessions = [session for seed in range(9) for session in made.result(seed, 1.0).sessions]
+        every_s, takes_s = completes(clients)
+        sessions = [session for seed in range(80) for session in made.result(seed, 1.0).sessions]
         for number, session in enumerate(sessions):
             session.arrival_s = number * every_s
-            session.turns[-1].done_s = session.arrival_s + every_s
+            session.turns[-1].done_s = session.arrival_s + takes_s
         return replace(made.result(0, 1.0), sessions=tuple(sessions))
 
     monkeypatch.setattr(searching, "_tried", made_up)
-    config = BenchConfig("http://nowhere", asked.trace)
-    assert searching.saturation(config, lambda text: None) == pytest.approx(30, rel=0.05)
+    return searching.saturation(BenchConfig("http://nowhere", asked.trace), lambda text: None), tried
+
+
+def test_clients_are_doubled_until_they_complete_no_more(asked: Asked, monkeypatch) -> None:
+    """A server that completes one session a second and client, up to 40 clients; behind, it completes 30."""
+
+    def completes(clients: int) -> tuple[float, float]:
+        every_s = 1 / (clients if clients <= 40 else 30)
+        return every_s, clients * every_s
+
+    found, tried = searched(asked, monkeypatch, completes)
+    assert found == pytest.approx(30, rel=0.05)
     assert tried == [16, 32, 64]
     monkeypatch.setattr(searching, "MOST", 32)
     with pytest.raises(NoSaturation, match="32 clients don't saturate the server: they complete 32"):
-        searching.saturation(config, lambda text: None)
+        searched(asked, monkeypatch, completes)
+
+
+def test_a_rate_that_is_small_by_chance_is_no_saturation(asked: Asked, monkeypatch) -> None:
+    """Of 32 clients as few sessions end as of 16 while one looks, but none takes longer: nobody waits."""
+
+    def completes(clients: int) -> tuple[float, float]:
+        rate = {16: 16.0, 32: 16.0, 64: 60.0}.get(clients, 70.0)
+        return 1 / rate, 1.0 if clients <= 32 else clients / rate
+
+    found, tried = searched(asked, monkeypatch, completes)
+    assert found == pytest.approx(70, rel=0.05)
+    assert tried == [16, 32, 64, 128, 256]
 
 
 def test_the_rate_of_a_closed_loop_is_of_the_time_when_all_clients_work() -> None:

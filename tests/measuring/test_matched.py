@@ -42,7 +42,9 @@ def test_runs_of_one_seed_are_pairs(both) -> None:
 
 
 def test_pairs_whose_runs_lie_hours_apart_are_named(both) -> None:
-    found = both(runs(), [made.line(seed=seed, code="c2", began=f"2026-01-01T0{3 * seed}:00:00+00:00") for seed in (0, 1)])
+    found = both(
+        runs(), [made.line(seed=seed, code="c2", began=f"2026-01-01T0{3 * seed}:00:00+00:00") for seed in (0, 1)]
+    )
     assert "lamps at rate 2: runs of seed 1 began 3.0 h apart: the machine may have changed its speed" in found.notes
     assert [pair.seeds for pair in found.sides] == [[0, 1]]
 
