@@ -90,10 +90,9 @@ def questions() -> tuple[Question, ...]:
     loads = points_of("load", [0.9, 1.5, 0.5, 1.1])
     # Tools at 0.3 of their time, so that a run takes a minute.
     quick = Load(sessions=380, gap_scale=0.3)
-    # 3,700 tokens a turn in the mean, which take 0.1 s to compute. And 63 turns a session, so pauses are cut short: a
-    # run is to take minutes.
+    # 3,700 tokens a turn in the mean. And 63 turns a session, so pauses are cut short: a run is to take minutes.
     agentic = Load(sessions=40, gap_scale=0.1, max_gap_s=0.5, length_scale=0.03)
-    # Of several calls one after the other the longest would take a minute and a half even so.
+    # Tools at 0.1 of theirs: sessions of several calls take five minutes, some of them.
     several = Load(sessions=300, gap_scale=0.1)
     return (
         Question("single", "One call a session", "augmented-single", 2304, quick, Load(), loads),

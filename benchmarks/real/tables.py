@@ -116,7 +116,8 @@ def _facts(question: Question) -> Iterator[str]:
     makers = dict.fromkeys(_maker(run) for run in whole)
     yield f"Measured by {'; '.join(makers)}."
     furthest, span = apart((f"at {run['at']:g}, seed {run['seed']}", run["began"]) for run in whole)
-    yield f"Runs that stand beside each other began {words(span)} apart at most ({furthest})."
+    if span:
+        yield f"Runs that stand beside each other began {words(span)} apart at most ({furthest})."
     disturbed, partial = [run for run in whole if run["disturbed"]], [run for run in question["runs"] if run["partial"]]
     if disturbed:
         yield f"The machine wasn't calm during {len(disturbed)} of {len(whole)} runs: {_named(disturbed)}."

@@ -3,8 +3,8 @@
 Measured by a closed loop of ever more clients. Once there are more than the server runs at once, a queue stands all the
 time, and what it completes then is the most that it completes once it is behind: load 1, as in virtual time
 (docs/decisions/019). That a queue stands shows in the sessions: twice the clients, served no faster, take twice as long
-each. The rate alone is no sign: where most of a session's time is its tools', few clients' rates differ by a quarter by
-chance. Fewer clients may see more, while turns find their prefix in the cache; that isn't what a server
+each. The rate alone is no sign: a few dozen sessions, of which some last fifty times as long as others, end as it
+happens. Fewer clients may see more, while turns find their prefix in the cache; that isn't what a server
 does that has fallen behind.
 """
 
@@ -19,7 +19,7 @@ from engine_adapter.workload.replay import BenchConfig, run_bench
 from engine_adapter.workload.result import BenchResult, SessionResult
 
 # Clients of the first try, then twice as many, until the rate is within CLOSE of that before and a session takes LONGER
-# times as long; at most so many.
+# times as long (2 where the server can do no more, 1 where nobody waits); at most so many.
 FIRST, MOST, CLOSE, LONGER = 16, 1024, 1.05, 1.5
 # Sessions of a try for each client: of three, the middle one runs while all clients are at work.
 FOR_EACH = 3
