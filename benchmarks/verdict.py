@@ -9,8 +9,7 @@ engine never waits for work. What is done is kept in benchmarks/results/runs/ver
 Writes benchmarks/results/verdict.json; exits with 1 where the slowdown isn't called worse, or stock is called different
 from itself.
 
-With a new server for every run, as this had it at 91a0915, the machine has a minute to become faster or slower between
-the two of a pair, and the slowdown was "unclear" after twelve seeds.
+With a new server for every run the machine would have a minute to become faster or slower between the two of a pair.
 """
 
 from __future__ import annotations

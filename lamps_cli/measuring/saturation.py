@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import fmean
 
 from engine_adapter.workload.arriving import Closed
 from engine_adapter.workload.replay import BenchConfig, run_bench
@@ -37,7 +38,7 @@ def saturation(config: BenchConfig, tell: Callable[[str], None]) -> float:
     before, took_s, clients = 0.0, math.inf, FIRST
     while clients <= MOST:
         sessions = _tried(config, clients, tell).sessions
-        rate, takes_s = completed_per_s(sessions), math.fsum(s.end_to_end_s or 0.0 for s in sessions) / len(sessions)
+        rate, takes_s = completed_per_s(sessions), fmean(s.end_to_end_s or 0.0 for s in sessions)
         tell(f"{clients} clients, {rate:.2f} sessions/s, {takes_s:.1f} s each")
         if rate < before * CLOSE and takes_s > took_s * LONGER:
             return rate
