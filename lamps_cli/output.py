@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any, Literal, TextIO
 
 import click
 
 Colour = Literal["auto", "always", "never"]
+
+LINE_EVERY_S = 30.0
+"""How often a log is told how far long work is."""
 
 
 def write(text: str) -> None:
@@ -43,10 +47,29 @@ def warn(text: str) -> None:
 def progress(text: str) -> None:
     """How far something is, in one line of a terminal that the next one takes the place of; "" takes it away.
 
-    Nothing where stderr is no terminal.
+    Where stderr is no terminal (a log, a CI job) a line of it once in a while, so that long work isn't silent.
     """
     if sys.stderr.isatty():
         click.echo(f"\r\033[K{text}", err=True, nl=False)
+    elif text and _line.due():
+        click.echo(text, err=True)
+
+
+class _Line:
+    """When the next line of progress is due in a log. Work that takes less than that writes none."""
+
+    def __init__(self) -> None:
+        self._next_s: float | None = None
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        due = self._next_s is not None and now >= self._next_s
+        if due or self._next_s is None:
+            self._next_s = now + LINE_EVERY_S
+        return due
+
+
+_line = _Line()
 
 
 def wants_colour(stream: TextIO | None = None) -> bool:

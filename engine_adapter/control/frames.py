@@ -262,7 +262,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 class Guard(msgspec.Struct, frozen=True, gc=False):
-    """*state*: "ok", "fallback" (a rule failed, built-in answers stood in), "ejected" or "off". *reason*: why.
+    """*state*: "ok", "fallback" (a rule failed, built-in answers stood in), "ejected" or "off".
+
+    *reason*: why; also which rules took too long, which changes no answer, and so isn't a fallback.
 
     While it is "ejected" or "off" the built-in order decides. *chosen*, *revision*: the policy that was set aside, else
     the one that decides. *on_trial*: should it be ejected now, the one before it comes back.

@@ -104,7 +104,18 @@ def _events(frame: Frame) -> list[Sample]:
     return [((name,), count) for name, count in frame.counters.items() if not _has_metric(name)]
 
 
-_GROUPS = ("decisions.", "followed.", "redecided.", "pins.", "copies.", "transfers.", "faults.", "verdicts.", "log.")
+_GROUPS = (
+    "decisions.",
+    "followed.",
+    "redecided.",
+    "pins.",
+    "copies.",
+    "transfers.",
+    "faults.",
+    "overruns.",
+    "verdicts.",
+    "log.",
+)
 _SINGLE = frozenset({
     "turns", "preemptions", "promotions", "hints.broken", "reloads", "guard.ejections", "guard.returns", "swap.refused",
 })  # fmt: skip
@@ -240,6 +251,12 @@ METRICS: tuple[Metric, ...] = (
         "lamps_rule_faults_total",
         "How often a rule failed and the built-in answer stood in.",
         group("faults."),
+        "rule",
+    ),
+    counter(
+        "lamps_rule_overruns_total",
+        "How often a rule took longer than ten times its budget; its answer stood.",
+        group("overruns."),
         "rule",
     ),
     counter("lamps_guard_ejections_total", "Policies that the guard has ejected.", counted("guard.ejections")),

@@ -88,7 +88,8 @@ class Deciding:
 
     def asked(self, rule: str, began: float, waiting: int = 0) -> None:
         """A rule was asked, about so many waiting requests, from the instant *began* of `perf_counter` until now."""
-        self.guard.asked(rule, self.watch.journal.asked(rule, began), waiting)
+        if self.guard.asked(rule, self.watch.journal.asked(rule, began), waiting):
+            self._counters[f"overruns.{rule}"] += 1
 
     def no_number(self, rule: str, share: float = 1.0, times: int = 1) -> None:
         """A rule gave what is not a number, for a *share* of the requests that it was asked about."""
@@ -135,7 +136,7 @@ class Deciding:
         except Exception:
             self.raised("on call", began)
             return DISCARD, None
-        self.guard.asked("on call", self.watch.journal.asked("on call", began))
+        self.asked("on call", began)
         if not self._stands("on call", verdict):
             return DISCARD, None
         return verdict, {**row, **{key: engine[key] for key in self.policy.call_engine_keys}}
@@ -181,7 +182,7 @@ class Deciding:
         except Exception:
             self.raised("while paused", began)
             return None
-        self.guard.asked("while paused", self.watch.journal.asked("while paused", began))
+        self.asked("while paused", began)
         return verdict if self._stands("while paused", verdict) else None
 
     def yield_keys(self, turn: Turn, in_force: Handling) -> tuple[float, ...] | None:

@@ -167,11 +167,11 @@ def _swap(runtime: Runtime) -> dict[str, Any]:
 
 
 def _guard(runtime: Runtime) -> dict[str, Any]:
-    in_force, failing = runtime.in_force, runtime.guard.sentence
-    state = in_force.state if in_force.state != ON else "fallback" if failing else "ok"
+    in_force, guard = runtime.in_force, runtime.guard
+    state = in_force.state if in_force.state != ON else "fallback" if guard.failures else "ok"
     return {
         "state": state,
-        "reason": failing if state == "fallback" else in_force.reason,
+        "reason": "; ".join(filter(None, (in_force.reason, guard.sentence if in_force.state == ON else ""))),
         "chosen": in_force.chosen.name,
         "revision": in_force.chosen.revision,
         "on_trial": in_force.on_trial,

@@ -3,6 +3,7 @@
 One failure costs one decision: the built-in answer stands in for it. A rule that fails again and again decides nothing
 any more, so the guard trips; what follows is `in_force`'s. A rule fails when it raises, when its answer is not a number
 or can't be, and when it takes much longer than its budget (its answer stands then: the time is lost already).
+The two are told apart, as only the first has changed what was decided.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Guard:
         self.tripped = ""
         """Why the policy must not stay in force; "" while it may."""
         self.failures: Counter[str] = Counter()
-        """Of the policy in force, by rule."""
+        """Of the policy in force, by rule; built-in answers stood in."""
+        self.overruns: Counter[str] = Counter()
+        """Of the policy in force, by rule: how often one took much longer than its budget."""
         self._timed = timed
         self._budget_s, self._requests = BUDGET_S, BUDGET_REQUESTS
         self._askings: Counter[str] = Counter()
@@ -55,19 +58,21 @@ class Guard:
         """Another policy is in force: its account is clean."""
         self.tripped = ""
         self.failures.clear()
+        self.overruns.clear()
         self._askings.clear()
         self._last.clear()
         stated = (BUDGET_S, BUDGET_REQUESTS) if budget is None else (budget.cost_s, budget.requests)
         self._budget_s, self._requests = stated
 
-    def asked(self, rule: str, seconds: float = 0.0, waiting: int = 0) -> None:
-        """A rule was asked, which took so long, about so many waiting requests."""
+    def asked(self, rule: str, seconds: float = 0.0, waiting: int = 0) -> bool:
+        """A rule was asked, which took so long, about so many waiting requests. Returns whether that was too long."""
         self._askings[rule] += 1
         if seconds > self._budget_s and self._timed and seconds > self.allowed_s(waiting):
-            self._took_long(rule, seconds, self.allowed_s(waiting))
+            return self._took_long(rule, seconds, self.allowed_s(waiting))
+        return False
 
-    def _took_long(self, rule: str, seconds: float, allowed_s: float) -> None:
-        """Slow by the clock: a failure where the processor was at it for as long, none where it did something else.
+    def _took_long(self, rule: str, seconds: float, allowed_s: float) -> bool:
+        """Slow by the clock: an overrun where the processor was at it for as long, none where it did something else.
 
         On two cores with fifteen busy processes a ranking of 1,000 takes 91 us in the median and 40 ms at the 99 %
         quantile (benchmarks/guard.py): such a pause is no fault of the rule. The processor's time is asked here and
@@ -77,8 +82,11 @@ class Guard:
         now = thread_time()
         began = now - seconds if self._computed_at is None else self._computed_at
         took_s, self._computed_at = min(now - began, seconds), now
-        if took_s > allowed_s:
-            self.failed(rule, f"took {1000 * took_s:.1f} ms, {1000 * allowed_s:.1f} are the most")
+        if took_s <= allowed_s:
+            return False
+        self.overruns[rule] += 1
+        self._against(rule, f"took {1000 * took_s:.1f} ms, {1000 * allowed_s:.1f} are the most", 1.0)
+        return True
 
     def allowed_s(self, waiting: int) -> float:
         """The longest that a rule may take, with so many waiting requests."""
@@ -90,6 +98,11 @@ class Guard:
         *weight*: the share of what it was asked for that it failed at.
         """
         self.failures[rule] += 1
+        self._against(rule, how, weight)
+        return self.failures[rule] == 1
+
+    def _against(self, rule: str, how: str, weight: float) -> None:
+        """What the guard trips by."""
         last = self._last.setdefault(rule, deque(maxlen=4 * ASKINGS))
         now = self._askings[rule]
         last.append((now, weight))
@@ -98,13 +111,21 @@ class Guard:
         failed = math.fsum(weight for _, weight in last)
         if failed >= MOST_FAILURES and not self.tripped:
             self.tripped = f"`{rule}` failed {len(last)} times in {min(now, ASKINGS)} askings; the last time it {how}"
-        return self.failures[rule] == 1
 
     @property
     def sentence(self) -> str:
-        """What has failed under this policy; "" where nothing has."""
-        failing = [f"`{rule}` {count:,} times" for rule, count in sorted(self.failures.items()) if count]
-        return f"built-in answers stood in for {', '.join(failing)}" if failing else ""
+        """What has failed or taken too long under this policy; "" where nothing has."""
+        said = []
+        if self.failures:
+            said.append(f"built-in answers stood in for {_times(self.failures)}")
+        if self.overruns:
+            said.append(f"longer than {SLACK:g} times the budget took {_times(self.overruns)}")
+        return "; ".join(said)
+
+
+def _times(counted: Counter[str]) -> str:
+    """Each rule with how often: "`rank` 3 times, `yield` once"."""
+    return ", ".join(f"`{rule}` {'once' if n == 1 else f'{n:,} times'}" for rule, n in sorted(counted.items()))
 
 
 def impossible(verdict: Verdict) -> str:

@@ -52,7 +52,7 @@ def test_names_follow_the_conventions_of_prometheus() -> None:
         "turns", "preemptions", "promotions", "hints.broken", "reloads", "guard.ejections", "guard.returns",
         "swap.refused", "swap.begun", "something.new", "decisions.swap", "followed.discard", "redecided.swap",
         "pins.used", "pins.tokens_reused", "copies.lost", "copies.tokens_reused", "transfers.tokens_in",
-        "transfers.us_in", "faults.rank", "verdicts.call", "log.written",
+        "transfers.us_in", "faults.rank", "overruns.rank", "verdicts.call", "log.written",
     )  # fmt: skip
     assert len(set(names)) == len(names)
     for metric in METRICS:

@@ -12,13 +12,14 @@ import pytest
 from engine_adapter.workload.arriving import Closed
 from engine_adapter.workload.load import Load
 from engine_adapter.workload.replay import BenchConfig
+from engine_adapter.workload.result import SessionResult
 from engine_adapter.workload.trace import load_trace
 from lamps_cli.measuring import carrying, machine
 from lamps_cli.measuring import saturation as searching
 from lamps_cli.measuring.asked import Asked, Point, System, load_of, planned, points_of, warming
 from lamps_cli.measuring.carrying import measure
 from lamps_cli.measuring.runs_file import RunsFile
-from lamps_cli.measuring.saturation import NoSaturation, completed_per_s
+from lamps_cli.measuring.saturation import NoSaturation, served_per_s
 from lamps_cli.measuring.view import document, render, warnings
 from tests.measuring import made
 from tests.workload.fake_server import FakeServer, serving
@@ -197,7 +198,9 @@ def searched(asked: Asked, monkeypatch, completes) -> tuple[float, list[int]]:
         sessions = [session for seed in range(80) for session in made.result(seed, 1.0).sessions]
         for number, session in enumerate(sessions):
             session.arrival_s = number * every_s
-            session.turns[-1].done_s = session.arrival_s + takes_s
+            for turn in session.turns:
+                turn.done_s, turn.output_tokens = session.arrival_s + takes_s, 0
+            session.turns[-1].output_tokens = round(searching.tokens_of_a_session(config) or 0)
         return replace(made.result(0, 1.0), sessions=tuple(sessions))
 
     monkeypatch.setattr(searching, "_tried", made_up)
@@ -231,13 +234,37 @@ def test_a_rate_that_is_small_by_chance_is_no_saturation(asked: Asked, monkeypat
     assert tried == [16, 32, 64, 128, 256]
 
 
-def test_the_rate_of_a_closed_loop_is_of_the_time_when_all_clients_work() -> None:
+def one_every_two_seconds() -> tuple[SessionResult, ...]:
     sessions = [session for seed in range(3) for session in made.result(seed, 1.0).sessions]
     for number, session in enumerate(sessions):
         session.arrival_s = number * 2.0
         session.turns[-1].done_s = session.arrival_s + 4.0
+        for turn in session.turns[:-1]:
+            turn.done_s = session.arrival_s
+        for turn in session.turns:
+            turn.output_tokens = 10
+    return tuple(sessions)
+
+
+def test_the_rate_of_a_closed_loop_is_of_the_time_when_all_clients_work() -> None:
+    sessions = one_every_two_seconds()
     # One ends every two seconds, from 4 s on; the third's end is at 24 s, the last begins at 58 s.
-    assert completed_per_s(tuple(sessions)) == pytest.approx(17 / 34)
+    assert served_per_s(sessions, None) == pytest.approx(17 / 34)
     sessions[3].error = "connection lost"
     with pytest.raises(NoSaturation, match="1 sessions failed while saturation was measured: connection lost"):
-        completed_per_s(tuple(sessions))
+        served_per_s(sessions, None)
+
+
+def test_a_session_that_has_done_half_of_its_tokens_counts_as_half() -> None:
+    sessions = one_every_two_seconds()
+    each = sum(turn.output_tokens for turn in sessions[0].turns)
+    assert served_per_s(sessions, 2.0 * each) == pytest.approx(17 / 34 / 2)
+    sessions[20].turns[-1].output_tokens += each
+    assert served_per_s(sessions, each) == pytest.approx(18 / 34)
+
+
+def test_a_session_is_what_the_load_says_of_the_trace_or_what_the_model_says(asked: Asked) -> None:
+    config = BenchConfig("http://nowhere", asked.trace, load=Load(length_scale=3.0))
+    planned = [sum(turn.output for turn in session.turns) for session in asked.trace.sessions]
+    assert searching.tokens_of_a_session(config) == pytest.approx(3.0 * sum(planned) / len(planned), rel=0.05)
+    assert searching.tokens_of_a_session(replace(config, prompts="text")) is None

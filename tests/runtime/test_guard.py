@@ -106,10 +106,12 @@ def test_a_rank_that_takes_too_long_is_ejected(
     for n in range(20):
         arrive(runtime, f"r{n}", 50 + n)
     steps(runtime, world, 50)
-    assert runtime.in_force.state == ON  # twice as many requests may take twice as long
+    assert runtime.in_force.state == ON and runtime.guard.sentence == ""  # twice as many may take twice as long
     for n in range(15):
         runtime.dequeue(f"r{n}")
     assert steps(runtime, world, 1) == ["r19", "r18", "r17", "r16", "r15"]  # the answer is there: it stands
+    assert runtime.counters["overruns.rank"] == 1 and not runtime.guard.failures
+    assert runtime.guard.sentence == "longer than 10 times the budget took `rank` once"
     steps(runtime, world, MOST)
     assert runtime.in_force.state == EJECTED and "`rank` failed 16 times" in runtime.in_force.reason
     assert "took 1.0 ms, 1.0 are the most" in runtime.in_force.reason
