@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from lamps_cli.exit_codes import ExitCode
 from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
+from lamps_cli.measuring import lateness
 from lamps_cli.output import progress, talk, warn
 
 if TYPE_CHECKING:
     from engine_adapter.workload.result import BenchResult, SessionResult
     from engine_adapter.workload.summary import Spread, Summary
-
-# A request sent this much too late means the client was busy: the run then measures the client.
-TOLERABLE_LAG_S = 0.25
 
 
 def render(result: BenchResult, summary: Summary) -> str:
@@ -86,8 +84,8 @@ def tell_of_trouble(result: BenchResult, summary: Summary) -> None:
                 warn("some sessions failed: the latencies are those of the others")
     for reason, count in summary.failures:
         talk(f"  {count} failed: {reason}")
-    if summary.client_lag_s > TOLERABLE_LAG_S:
-        warn(f"a request was sent {summary.client_lag_s:.2f} s late: this client or machine is too busy to measure")
+    if late := lateness.of_one(result):
+        warn(late)
 
 
 def status(result: BenchResult, summary: Summary) -> ExitCode:

@@ -40,10 +40,10 @@ BEHAVIOUR = {
     "stock-no-cache": "1dc4dc26",
     "infercept": "2c95e373",
     "mars": "417fbe8a",
-    "lamps": "8b91a0eb",
+    "lamps": "2aa59fff",
     "handling_only": "83c23af8",
     "ranking_only": "469e84c3",
-    "bounded_tail": "90417499",
+    "bounded_tail": "55c43a6e",
 }
 """Of the code that stands here, by policy: `python -m benchmarks.reproduction.behaviour` says it."""
 

@@ -24,11 +24,13 @@ from vllm.v1.request import Request, RequestStatus
 
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.virtual import shortcuts, updates
+from engine_adapter.virtual.accounts import Accounts, Live
 from engine_adapter.virtual.build import scheduler_for
 from engine_adapter.virtual.clock import VirtualClock
 from engine_adapter.virtual.decode import DecodeRuns
 from engine_adapter.virtual.events import Events, Finished, Occupancy
 from engine_adapter.virtual.profile import Profile
+from engine_adapter.virtual.timing import Timing
 from engine_adapter.virtual.transfers import Transfers
 from engine_adapter.vllm import internals
 
@@ -46,16 +48,6 @@ _MOST_UNDER_WAY = 2
 _LOOKS_AGAIN_S = 0.001
 
 
-@dataclass(slots=True)
-class _Live:
-    """A request in the engine. *known*: tokens at its start whose KV was computed once."""
-
-    request: Request
-    known: int
-    cached: int | None = None
-    started_s: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class _Step:
     output: SchedulerOutput
@@ -69,8 +61,7 @@ def _nothing_computed() -> ModelRunnerOutput:
 
 
 class VirtualEngine:
-    """One engine in virtual time. *predictor*: the file of a trained model. *counters*: of what it did; *lamps*: the
-    runtime, None for stock vLLM."""
+    """One engine. *predictor*: the file of a trained model. *lamps*: the runtime, None for stock vLLM."""
 
     def __init__(
         self,
@@ -85,19 +76,15 @@ class VirtualEngine:
         self.clock = clock
         self.scheduler = scheduler_for(profile, policy, params, clock, predictor)
         self.lamps: Runtime | None = getattr(self.scheduler, "lamps", None)
-        self.counters: Counter[str] = Counter()
         self.recorder: Recorder | None = None
         self.steps = 0
         self._hasher = shortcuts.plain_hasher(self.scheduler.hash_block_size, shortcuts.block_hash)
         self._ahead = isinstance(self.scheduler, AsyncScheduler)
         self._under_way: deque[_Step] = deque()
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, Live] = {}
         self._unanswered: dict[str, Request] = {}  # admitted, no token yet
-        self._lost: dict[str, int] = {}  # tokens of KV that a preempted request had
-        self._needs_context = bool(profile.step.prefill_context_s or profile.step.context_token_s)
-        self._needs_requests = bool(profile.step.prefill_seq_s or profile.step.request_s)
-        self._came = 0  # requests that came or ended since the last step
-        self._watch_preemptions()
+        self._timing = Timing(profile.step, self.scheduler.requests)
+        self._accounts = Accounts(self.scheduler)
         shortcuts.skip_idle_allocations(self.scheduler)
         shortcuts.skip_stop_checks(self.scheduler)
         self._transfers: Transfers | None = None
@@ -108,6 +95,11 @@ class VirtualEngine:
             shortcuts.skip_model_runner_data(self.scheduler)  # the connector reads it too, and has a part in updates
             updates.skip_plain_updates(self.scheduler)
         self._decode_runs = DecodeRuns(self.scheduler, self.lamps, clock, profile.step, TOKEN)
+
+    @property
+    def counters(self) -> Counter[str]:
+        """Of what the engine did, by the names of a server's."""
+        return self._accounts.counters
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -142,15 +134,15 @@ class VirtualEngine:
             priority=priority,
         )
         request.prefill_stats = None  # for vLLM's metrics, which nobody reads here
-        self._live[name] = _Live(request, known)
-        self._came += 1
+        self._live[name] = Live(request, known)
+        self._timing.comes_or_ends()
         self.scheduler.add_request(request)
 
     def abort(self, name: str) -> None:
         """The client of a request has gone."""
         if self._live.pop(name, None) is not None:
             self._unanswered.pop(name, None)
-            self._lost.pop(name, None)
+            self._accounts.forget(name)
             self.scheduler.finish_requests(name, RequestStatus.FINISHED_ABORTED)
 
     def verdict(self, label: str, tool: str | None) -> None:
@@ -225,7 +217,7 @@ class VirtualEngine:
         running = self.running
         if self.recorder is not None or self._transfers is not None:
             return None
-        if self._unanswered or self.waiting or not running or (self._needs_requests and self._came):
+        if self._unanswered or self.waiting or not running or self._timing.owes:
             return None
         last: Sequence[str] = ()
         match list(self._under_way):
@@ -273,7 +265,7 @@ class VirtualEngine:
         ]
         for name in first:
             del self._unanswered[name]
-        ends = began + self._step_s(output)
+        ends = began + self._timing.of(output)
         self._under_way.append(_Step(output, answer, first, ends))
         if self.recorder is not None:
             self.recorder.scheduled(output, began, ends)
@@ -305,55 +297,17 @@ class VirtualEngine:
 
     def _ended(self, name: str) -> Finished:
         live = self._live.pop(name)
-        self._came += 1
-        self.counters["generation_tokens"] += live.request.num_output_tokens
+        self._timing.comes_or_ends()
+        self._accounts.ends(live)
         return Finished(name, live.cached or 0, live.started_s or 0.0, live.request.num_preemptions)
 
     def _admitted(self, output: SchedulerOutput) -> None:
         """Note what new and resumed requests found in the prefix cache, and what is computed once more."""
         now = self.clock()
-        counters = self.counters
         for new in output.scheduled_new_reqs:
             live = self._live[new.req_id]
-            cached, live.cached, live.started_s = new.num_computed_tokens, new.num_computed_tokens, now
             self._unanswered[new.req_id] = live.request
-            counters["prompt_tokens"] += live.request.num_prompt_tokens
-            counters["prefix_cache_queries"] += live.request.num_prompt_tokens
-            counters["prefix_cache_hits"] += cached
-            counters["recomputed_after_call"] += max(live.known - cached, 0)
+            self._accounts.begins(live, new.num_computed_tokens, now)
         resumed = output.scheduled_cached_reqs.resumed_req_ids
         for name in sorted(resumed) if resumed else ():
-            request = self._live[name].request
-            cached = request.num_computed_tokens - output.num_scheduled_tokens[name]
-            counters["recomputed_after_preemption"] += max(self._lost.pop(name, 0) - cached, 0)
-
-    def _step_s(self, output: SchedulerOutput) -> float:
-        """What the profile says that this step takes."""
-        tokens = list(output.num_scheduled_tokens.values())
-        decoding = tokens.count(1)
-        prefilled = output.total_num_scheduled_tokens - decoding
-        beside_s = 0.0
-        if self._needs_requests:
-            beside_s = self.profile.step.of_requests(len(tokens) - decoding, self._came)
-            self._came = 0
-        if not self._needs_context:
-            return beside_s + self.profile.step.of(prefilled, 0.0, decoding, 0)
-        area, context = 0.0, 0
-        requests = self.scheduler.requests
-        for name, count in output.num_scheduled_tokens.items():
-            before = requests[name].num_computed_tokens - count  # vLLM has counted this step already
-            if count > 1:
-                area += count * (before + count / 2)
-            else:
-                context += before
-        return beside_s + self.profile.step.of(prefilled, area, decoding, context)
-
-    def _watch_preemptions(self) -> None:
-        preempt = self.scheduler._preempt_request
-
-        def counted(request: Request, *args: Any, **kwargs: Any) -> None:
-            self.counters["preemptions"] += 1
-            self._lost[request.request_id] = request.num_computed_tokens
-            preempt(request, *args, **kwargs)
-
-        self.scheduler._preempt_request = counted
+            self._accounts.resumes(self._live[name].request, output)

@@ -8,35 +8,29 @@ since a synchronous subclass under async scheduling costs most of a GPU's speed 
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from vllm.config import VllmConfig
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
-from engine_adapter.runtime import dump
 from engine_adapter.runtime.activation import NO_PROFILE, Settings, activate
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import StepSample
 from engine_adapter.runtime.engine import Engine, EngineLoad, Running
 from engine_adapter.runtime.folders import cache_folder
-from engine_adapter.runtime.frame import RunningNow, View, Wanted, frame
 from engine_adapter.runtime.held import Holding
 from engine_adapter.runtime.profiled import start
-from engine_adapter.runtime.reload import Reloading
 from engine_adapter.runtime.requests import Arrival, Ended
-from engine_adapter.runtime.state import state
 from engine_adapter.runtime.step_log import StepLog
 from engine_adapter.vllm import compat_api, identity, internals
+from engine_adapter.vllm.commands import Commands
 from engine_adapter.vllm.gated import GatedQueue
 from engine_adapter.vllm.offload.connect import connect
 from engine_adapter.vllm.queue import RankedQueue
@@ -46,12 +40,6 @@ from engine_adapter.vllm.room import Room
 SAMPLE_EVERY = 4
 # A turn that ended so was not answered: whatever it announced, nobody comes back from its call.
 _CUT_OFF = (RequestStatus.FINISHED_ABORTED, RequestStatus.FINISHED_ERROR)
-
-
-# What the API server can tell an engine, as `capabilities` of its frames.
-COMMANDS = ("off", "on", "reload", "params", "shadow")
-
-logger = logging.getLogger("lamps")
 
 # The mix-in stands before either of vLLM's schedulers; for the type checker it is one.
 if TYPE_CHECKING:
@@ -84,12 +72,9 @@ class LampsMixin(_Base):
             host=None if self.lamps_swap is None else self.lamps_swap.host_memory(),
             running=self._running,
         )
-        self._engine_id = str(self.parallel_config.data_parallel_rank)
+        engine_id = str(self.parallel_config.data_parallel_rank)
         measured = NO_PROFILE if settings.profile is None else start(settings.profile, identity.identity(self))
-        self.lamps: Runtime = activate(settings, engine, self._engine_id, measured)
-        self.lamps.in_force.before_ejection = self._keep_state
-        self._dumps = Path(settings.dumps) if settings.dumps else cache_folder() / "dumps"
-        self._reloading = Reloading(self.lamps)
+        self.lamps: Runtime = activate(settings, engine, engine_id, measured)
         if self.lamps_swap is not None:
             workers = self.parallel_config.world_size
             self.lamps_swap.attach(self.lamps.calls, self.lamps.transferred, facts.token_bytes, workers)
@@ -98,6 +83,8 @@ class LampsMixin(_Base):
         self._measured: tuple[SchedulerOutput, float, StepSample] | None = None
         self._updated_at = 0.0
         self._step_log = StepLog()
+        dumps = Path(settings.dumps) if settings.dumps else cache_folder() / "dumps"
+        self._commands = Commands(self, self.lamps, self._step_log, engine_id, self._holding, dumps)
         self._scheduled_tokens = 0
 
     def _queue(self) -> RankedQueue:
@@ -277,46 +264,7 @@ class LampsMixin(_Base):
 
     def lamps_command(self, name: str, payload: str) -> str:
         """Answer a command of the API server. Names and payloads are JSON as in `control.frames`; never raises."""
-        try:
-            # msgspec writes what JSON has no number for (a rank may be infinite) as null.
-            return msgspec.json.encode(self._command(name, json.loads(payload or "{}"))).decode()
-        except Exception as problem:  # a command must never stop the engine
-            return json.dumps({"error": f"{type(problem).__name__}: {problem}"})
-
-    def _command(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
-        self.lamps.later.do()
-        match name:
-            case "verdict":
-                self.lamps.verdict(payload["turn"], payload["outcome"], tuple(payload.get("tools", ())))
-                return {}
-            case "status":
-                since = payload.get("since", {}).get(self._engine_id, 0)
-                return frame(self.lamps, self._view(), Wanted(**payload | {"since": since}))
-            case "turns":
-                number = payload.get("since", {}).get(self._engine_id)
-                return {"engine": self._engine_id} | self.lamps.recording.since(number, self.lamps.engine.clock())
-            case "steps":
-                number = payload.get("since", {}).get(self._engine_id)
-                told = self._step_log.since(number, self.lamps.engine.clock())
-                return {"engine": self._engine_id, "about": identity.about(self)} | told
-            case "state":
-                return self._state(tuple(payload.get("requests", ())))
-            case _:
-                return self._reloading.answer(name, payload)
-
-    def _state(self, wanted: Sequence[str] = ()) -> dict[str, Any]:
-        return state(self.lamps, [request.request_id for request in self.running], self._holding(), wanted)
-
-    def _keep_state(self, reason: str) -> None:
-        """The policy is about to be ejected: what it decided about is kept for `lamps explain`."""
-        path = dump.write(self._dumps, self._engine_id, self._state(), reason)
-        logger.error("lamps: what waits now is in %s: lamps explain %s", path, path)
-
-    def _view(self) -> View:
-        running = [RunningNow(r.request_id, r.num_tokens, r.num_output_tokens) for r in self.running]
-        size = self.block_size
-        free, cached = internals.free_blocks(self) * size, internals.cached_blocks(self) * size
-        return View(running, self._holding(), free, cached, COMMANDS, self._reloading.pending, self._engine_id)
+        return self._commands.answer(name, payload)
 
     def _holding(self) -> Holding:
         """What kept the last step from taking the next request."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine_adapter.workload.summary import as_document
 from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
+from lamps_cli.measuring import lateness
 from lamps_cli.measuring.apart import far_apart
 from lamps_cli.measuring.asked import Planned, Point
 from lamps_cli.measuring.carrying import Measured
@@ -86,6 +87,8 @@ def warnings(measured: Measured) -> list[str]:
             f"the machine did something else beside {len(disturbed)} of {len(measured.whole)} runs:"
             f" {', '.join(map(name_of, disturbed))}"
         )
+    late = lateness.of_several({name_of(run): result for run, result in measured.whole.items()})
+    found += [late] if late else []
     far = far_apart((_beside(run), line.began) for run, line in measured.runs.items() if line.whole)
     found += [far] if far else []
     if (measured.others_then or 0.0) > MOST_OTHERS:
@@ -144,8 +147,7 @@ def model_of(measured: Measured) -> str:
 
 def name_of(run: Planned) -> str:
     """A run in a few words."""
-    at = "" if run.point.by == "recorded" else f" at {run.point.by} {run.point.at:g}"
-    return f"{run.system.name}{at}, seed {run.seed}"
+    return f"{run.system.name}{', ' if run.point.by == 'recorded' else ' at '}{_beside(run)}"
 
 
 def _beside(run: Planned) -> str:

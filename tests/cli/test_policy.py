@@ -15,7 +15,7 @@ def test_list_says_what_each_does_and_what_is_proved() -> None:
     found = {one["name"]: one for one in json.loads(lamps("policy", "list", "--json").stdout)}
     assert found["fcfs"]["overtaking"] == "order"
     assert found["lamps"]["overtaking"] == "guard 10 s"
-    assert found["lamps"]["statements"] == ["rank", "on call", "promote"]
+    assert found["lamps"]["statements"] == ["rank", "on call", "while paused", "promote"]
 
 
 def test_show_prints_the_file() -> None:
