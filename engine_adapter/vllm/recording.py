@@ -171,8 +171,8 @@ class Observed(_Base):
         return found
 
     def _counters(self) -> dict[str, int]:
-        """What the runtime has counted since the last call; without what depends on the time that deciding takes, and what
-        the decision log does in its own."""
+        """What the runtime has counted since the last call; without what depends on the time that deciding takes, and
+        what the decision log does in its own."""
         now = {name: count for name, count in self.lamps.counters.items() if not name.startswith(("log.", "overruns."))}
         before, self._counted = self._counted, now
         return {name: count - before.get(name, 0) for name, count in now.items() if count != before.get(name, 0)}

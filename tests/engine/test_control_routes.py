@@ -117,6 +117,25 @@ async def test_streams_end_when_the_server_stops(monkeypatch: pytest.MonkeyPatch
         stops.clear()
 
 
+async def test_an_engine_that_ends_before_it_answers_keeps_no_stream_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LOOK_S", 0.01)
+    stops = asyncio.Event()
+
+    async def command(name: str, payload: str) -> list[str]:
+        stops.set()  # Ctrl-C: the server is told to stop, and the engine is gone
+        await asyncio.Event().wait()
+        return []
+
+    answer = await Control(Keys([]), command, dict, stops.is_set).events(getting())
+    assert isinstance(answer, StreamingResponse)
+    told = await asyncio.wait_for(asyncio.ensure_future(_all(answer)), 5)
+    assert [bytes(event).split(b"\n")[0] for event in told] == [b"event: trouble"]
+
+
+async def _all(answer: StreamingResponse) -> list[bytes]:
+    return [event async for event in answer.body_iterator]  # type: ignore[misc]
+
+
 def test_every_control_route_asks_for_the_key() -> None:
     made, asked = control([[ENGINE_FRAME]])
     endpoints, app = LampsEndpoints(), FastAPI()

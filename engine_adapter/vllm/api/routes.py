@@ -169,6 +169,18 @@ class Control:
             await asyncio.sleep(min(left_s, LOOK_S))
         return not self._stopping()
 
+    async def _while_it_lives(self, asked: Awaitable[list[str]]) -> list[str]:
+        """What the engines answer. One that ends meanwhile never does, and a server that waited for it would never end.
+
+        Raises RuntimeError where the server stops first, and what *asked* raises.
+        """
+        answer = asyncio.ensure_future(asked)
+        while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
+            if self._stopping():
+                answer.cancel()
+                raise RuntimeError("the server stops")
+        return answer.result()
+
     async def _status(self, payload: Mapping[str, Any]) -> bytes | Trouble:
         return await self._asked("status", payload, b', "api": ' + json.dumps(dict(self._counters())).encode())
 
@@ -180,7 +192,7 @@ class Control:
     async def _asked(self, name: str, payload: Mapping[str, Any], more: bytes = b"") -> bytes | Trouble:
         """What every engine answers to the command *name*, as one document with *more* in it; or why there is none."""
         try:
-            answers = await self._command(name, json.dumps(payload))
+            answers = await self._while_it_lives(self._command(name, json.dumps(payload)))
             for answer in answers:
                 if error := msgspec.json.decode(answer, type=_Answer).error:
                     return Trouble(HTTPStatus.INTERNAL_SERVER_ERROR, error)
