@@ -25,7 +25,7 @@ from engine_adapter.workload.load import Load
 from engine_adapter.workload.replay import BenchConfig
 from engine_adapter.workload.result import SessionResult
 from engine_adapter.workload.trace import load_trace
-from lamps_cli.measuring.saturation import FOR_EACH, served_per_s, tokens_of_a_session
+from lamps_cli.measuring.saturation import FOR_EACH, at_work, served_per_s, tokens_of_a_session
 
 CLIENTS, DRAWS = 128, 12
 # The tools' time of docs/results.md.
@@ -45,9 +45,9 @@ def rates(trace: str, seed: int) -> tuple[float, float]:
 
 def ended_per_s(sessions: tuple[SessionResult, ...]) -> float:
     """As `served_per_s`, sessions counted when they end."""
-    ends = sorted(session.arrival_s + (session.end_to_end_s or 0.0) for session in sessions)
-    begins_s, closes_s = ends[len(ends) // FOR_EACH], max(session.arrival_s for session in sessions)
-    return sum(begins_s < end <= closes_s for end in ends) / (closes_s - begins_s)
+    begins_s, closes_s = at_work(sessions)
+    ended = sum(begins_s < one.arrival_s + (one.end_to_end_s or 0.0) <= closes_s for one in sessions)
+    return ended / (closes_s - begins_s)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,12 +80,17 @@ def summarize(result: BenchResult) -> Summary:
         cached_tokens=_cached(answered),
         output_tokens=output,
         output_tokens_per_s=output / last_s if answered else math.nan,
-        client_lag_s=max((turn.lag_s for turn in turns), default=math.nan),
+        client_lag_s=client_lag_s(result.sessions),
         recomputed_tokens=_recomputed(answered),
         preemptions=(result.counters or {}).get("preemptions"),
         prefix_hit_rate=_hit_rate(result.counters or {}),
         tenant_fairness=_fairness(result),
     )
+
+
+def client_lag_s(sessions: Iterable[SessionResult]) -> float:
+    """How late a request was sent at worst; NaN where none was sent."""
+    return max((turn.lag_s for session in sessions for turn in session.turns), default=math.nan)
 
 
 def jain(values: Sequence[float]) -> float:

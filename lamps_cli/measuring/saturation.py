@@ -59,9 +59,18 @@ def tokens_of_a_session(config: BenchConfig) -> float | None:
 
 
 def served_per_s(sessions: tuple[SessionResult, ...], tokens_each: float | None) -> float:
-    """Sessions served per second, between the first third's end and the start of the last session: before, clients
-    are still beginning together; after, some have nothing left to do. A session is so many tokens generated, that of a
-    turn when it ends; None: as many as these sessions have in the mean. Raises NoSaturation."""
+    """Sessions served per second while all clients are at work. A session is so many tokens generated, those of a turn
+    when it ends; None: as many as these sessions have in the mean. Raises NoSaturation."""
+    begins_s, closes_s = at_work(sessions)
+    turns = [turn for session in sessions for turn in session.turns]
+    of_each = tokens_each or sum(turn.output_tokens for turn in turns) / len(sessions)
+    served = sum(turn.output_tokens for turn in turns if begins_s < (turn.done_s or 0.0) <= closes_s)
+    return served / of_each / (closes_s - begins_s)
+
+
+def at_work(sessions: tuple[SessionResult, ...]) -> tuple[float, float]:
+    """From when to when all clients work: between the first third's end and the start of the last session. Before,
+    they are still beginning together; after, some have nothing left to do. Raises NoSaturation."""
     ends = sorted(s.arrival_s + s.end_to_end_s for s in sessions if s.end_to_end_s is not None)
     if len(ends) < len(sessions):
         failed = next(session for session in sessions if not session.finished)
@@ -69,10 +78,7 @@ def served_per_s(sessions: tuple[SessionResult, ...], tokens_each: float | None)
     begins_s, closes_s = ends[len(ends) // FOR_EACH], max(session.arrival_s for session in sessions)
     if closes_s <= begins_s:
         raise NoSaturation("the sessions are too uneven to measure saturation by")
-    turns = [turn for session in sessions for turn in session.turns]
-    of_each = tokens_each or sum(turn.output_tokens for turn in turns) / len(sessions)
-    served = sum(turn.output_tokens for turn in turns if begins_s < (turn.done_s or 0.0) <= closes_s)
-    return served / of_each / (closes_s - begins_s)
+    return begins_s, closes_s
 
 
 def _tried(config: BenchConfig, clients: int, tell: Callable[[str], None]) -> BenchResult:

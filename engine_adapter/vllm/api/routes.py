@@ -175,11 +175,13 @@ class Control:
         Raises RuntimeError where the server stops first, and what *asked* raises.
         """
         answer = asyncio.ensure_future(asked)
-        while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
-            if self._stopping():
-                answer.cancel()
-                raise RuntimeError("the server stops")
-        return answer.result()
+        try:
+            while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
+                if self._stopping():
+                    raise RuntimeError("the server stops")
+            return answer.result()
+        finally:
+            answer.cancel()  # where it isn't done: the server stops, or who asked has gone
 
     async def _status(self, payload: Mapping[str, Any]) -> bytes | Trouble:
         return await self._asked("status", payload, b', "api": ' + json.dumps(dict(self._counters())).encode())
