@@ -171,6 +171,7 @@ on call least {{
   preserve: call.duration * call.context
   discard:  prefill_time(call.context) * (call.context + engine.running_tokens)
 }}
+while paused every 1s again  # keeping becomes dearer the longer a call lasts, and some sessions never come back
 
 rank work, request.arrival
 promote when request.waited >= patience
@@ -194,5 +195,13 @@ test "a short call keeps its memory, a long one on a busy engine does not" {{
   request slow  {{ call.context: 700tok, call.duration: 30s }}
   expect quick on call preserve
   expect slow on call discard
+}}
+
+test "a session that doesn't come back loses its memory" {{
+  given     {{ engine.running_tokens: 40000tok }}
+  session s {{ call.context: 700tok, call.duration: 10ms }}
+  expect s paused preserve
+  at 1min
+  expect s paused discard
 }}
 """

@@ -29,7 +29,7 @@ STATEMENTS: dict[str, Word] = {
     ),
     "rank": Word("rank ${1:request.arrival}", "The order of the waiting requests: keys, the lowest first."),
     "on call": Word(
-        "on call least {\n  preserve: ${1:call.duration * call.context}\n  discard:  $0\n}",
+        "on call least {\n  preserve for ${1:30s}: ${2:call.duration * call.context}\n  discard: $0\n}",
         "What happens to the KV cache of a session when its turn ends in a tool call.",
     ),
     "while paused": Word(

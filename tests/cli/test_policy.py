@@ -61,7 +61,7 @@ def test_a_new_policy_is_clean_formatted_and_passes(tmp_path: Path) -> None:
     for check in (("lint", "mine.lamps"), ("fmt", "--check", "mine.lamps"), ("test", "mine.lamps")):
         done = lamps(*check, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "coverage: 6 of 6" in lamps("test", "mine.lamps", "--coverage", cwd=tmp_path).stdout
+    assert "coverage: 7 of 7" in lamps("test", "mine.lamps", "--coverage", cwd=tmp_path).stdout
 
 
 def test_new_writes_over_nothing_unless_told(tmp_path: Path) -> None:

@@ -155,6 +155,27 @@ def test_conditions_of_functions_and_of_paused_sessions(text, wanted):
     assert set(fired(whole(text + "\n"))) & {"LMP224", "LMP225", "LMP413", "LMP414"} == wanted
 
 
+PRICED = "on call least {{ preserve{}: call.duration discard: call.response * 1s / 1tok }}\n{}"
+
+
+@pytest.mark.parametrize(
+    ("lasts", "more", "wanted"),
+    [
+        ("", "", {"LMP415"}),
+        ("", "limit host <= 50%", {"LMP415"}),
+        (" for 9s", "", set()),
+        ("", "limit pinned <= 50%", set()),
+        ("", "while paused every 1s again", set()),
+    ],
+)
+def test_a_price_that_is_asked_once(lasts, more, wanted):
+    assert set(fired(whole(PRICED.format(lasts, more + "\n")))) == wanted
+
+
+def test_a_price_is_asked_again_by_the_parent_s_rule():
+    assert fired(whole("extends lamps\non call least { preserve: call.duration discard: 2s }\n")) == []
+
+
 def test_what_is_decided_around_a_comparison_is_not_said_of_its_signal():
     text = "rank if request.waited > 3s { if request.waited > 2s { 1 } else { 2 } } else { 3 }, request.arrival"
     (finding,) = [f for f in findings(whole(text)) if f.code == "LMP225"]

@@ -17,9 +17,8 @@ class EndlessPin(Rule):
     ## Why
 
     A call of a person, or one that hangs, keeps its memory until the cap of ten minutes; a few of
-    them fill the device and the queue stands still. In `least` the price of keeping speaks against
-    calls that are foreseen to be long, and with `while paused every 1s again` against those that turn
-    out to be; elsewhere nothing does.
+    them fill the device and the queue stands still. In `least` the price of keeping speaks against it
+    (LMP415 says when it doesn't); elsewhere nothing does.
 
     ## Avoid
 
