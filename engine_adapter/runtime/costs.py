@@ -1,9 +1,12 @@
 """What engine steps cost, learned from the steps themselves.
 
-A step takes  base + prefill * p + prefill_context * a + decode * n + context * c  seconds, with
-p tokens prefilled, a the tokens before each of them summed (tok^2), n sequences decoding and c
-their context together. The five coefficients, none negative, are fitted online by weighted least
-squares with forgetting; one round of coordinate descent per step, over the terms the step had.
+A step takes  base + prefill * p + prefill_context * a + decode * n + context * c + request * r
+seconds, with p tokens prefilled, a the tokens before each of them summed (tok^2), n sequences
+decoding, c their context together and r the requests prefilled. The six coefficients, none negative,
+are fitted online by weighted least squares with forgetting; one round of coordinate descent per step,
+over the terms the step had. What a request costs whatever its length is no part of a policy's prices:
+a request that returns is prefilled whether its KV was kept or not. Without a term of its own it would
+be spread over the tokens, and make computing them again dearer than it is.
 
 Robust by two means: each step's time is brought within a factor `CLIP` of what was predicted, so
 that a compile pause or an idle gap counts as one slow step; and errors count relative to the
@@ -36,8 +39,10 @@ MOVED_FAR, FEW_STEPS = 0.50, 16
 # A prefill_context below this share of prefill is nothing at 10,000 tokens of context.
 _NEGLIGIBLE_PER_TOKEN = 1e-5
 
-_TERMS = ("base", "prefill", "prefill_context", "decode", "context")
-_BASE, _PREFILL, _AREA, _DECODE, _CONTEXT = range(5)
+Terms = tuple[float, float, float, float, float, float]
+# A step in which half of each was seen is what the start values count as: of tokens, of tok^2, of sequences, ...
+_SIZES = (1.0, 256.0, 256.0 * 256.0, 8.0, 8192.0, 2.0)
+_BASE, _PREFILL, _AREA = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +72,14 @@ class Costs:
 @dataclass(frozen=True, slots=True)
 class Coefficients:
     """What a step takes, seconds: in any case; of each token prefilled, and of each token before one (tok^2); of each
-    sequence that decodes, and of each token of its context."""
+    sequence that decodes, and of each token of its context; of each request of which something is prefilled."""
 
     base_s: float
     prefill_s: float
     prefill_context_s: float
     decode_s: float
     context_s: float
+    request_s: float
 
 
 class CostModel:
@@ -91,11 +97,12 @@ class CostModel:
         self._published_at = 0
         self._clipped = 0  # steps in a row
         self._grown = 1.0  # weight of the newest step; older ones shrink by its growing
-        self._batch = [1.0, 0.0, 0.0, 1.0, 0.0]  # mean terms of recent steps that decoded
+        self._batch = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]  # mean terms of recent steps that decoded
         self._moved_tokens = self._moved_s = 0.0  # of recent transfers
         self._first: list[StepSample] | None = []  # until there are enough for the engine's speed
         base = 0.9 * self.costs.decode_s_per_tok
-        self._believe([base, self.costs.prefill_s_per_tok, self.costs.prefill_context_s_per_tok2, 0.01 * base, 0.0])
+        prefill, area = self.costs.prefill_s_per_tok, self.costs.prefill_context_s_per_tok2
+        self._believe([base, prefill, area, 0.01 * base, 0.0, 0.0])
 
     def predict(self, sample: StepSample) -> float:
         """Time of such a step, seconds."""
@@ -186,18 +193,18 @@ class CostModel:
             self.observe(sample)
 
     def _believe(self, fit: list[float]) -> None:
-        """Start from these coefficients, as if half a step of each kind had shown them (sizes of such steps below)."""
+        """Start from these coefficients, as if half a step of each kind had shown them."""
         self._fit = fit
-        self._normal = [[0.0] * 5 for _ in range(5)]
-        self._target = [0.0] * 5
-        for i, size in enumerate((1.0, 256.0, 256.0 * 256.0, 8.0, 8192.0)):
+        self._normal = [[0.0] * len(fit) for _ in fit]
+        self._target = [0.0] * len(fit)
+        for i, size in enumerate(_SIZES):
             self._normal[i][i] = 0.5 * (size / fit[_BASE]) ** 2
             self._target[i] = self._normal[i][i] * fit[i]
 
-    def _learn(self, terms: tuple[float, ...], seconds: float, scale_s: float) -> None:
+    def _learn(self, terms: Terms, seconds: float, scale_s: float) -> None:
         self._grown /= FORGET
         weight = self._grown / (scale_s * scale_s)
-        present = [i for i in range(5) if terms[i]]
+        present = [i for i, x in enumerate(terms) if x]
         normal, target, fit = self._normal, self._target, self._fit
         for i in present:
             row = normal[i]
@@ -243,13 +250,14 @@ _LEAST_BASE_S = 1e-6
 _LEAST_PREFILL_S = 1e-9
 
 
-def _terms(sample: StepSample) -> tuple[float, float, float, float, float]:
+def _terms(sample: StepSample) -> Terms:
     return (
         1.0,
         float(sample.prefill_tokens),
         float(sample.prefill_context_area),
         float(sample.decode_seqs),
         float(sample.context_tokens) if sample.decode_seqs else 0.0,
+        float(sample.prefill_seqs),
     )
 
 

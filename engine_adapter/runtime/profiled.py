@@ -60,4 +60,5 @@ def coefficients(profile: Profile) -> Coefficients:
         prefill_context_s=step.prefill_context_s,
         decode_s=step.decode_seq_s,
         context_s=step.context_token_s,
+        request_s=step.prefill_seq_s,
     )

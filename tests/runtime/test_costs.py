@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
 from engine_adapter.runtime.costs import FEW_STEPS, CostModel, Costs, StepSample
 
-# base, prefill, prefill_context, decode, context: a GPU, two CPUs, one of them absurdly slow.
-GPU = (0.015, 4e-5, 1e-9, 1e-4, 2e-8)
-CPU = (0.002, 1.6e-3, 1e-7, 5e-3, 1e-6)
-SMALL = (0.0003, 1e-5, 0.0, 1e-5, 0.0)
-SLOW = (0.5, 1e-2, 0.0, 0.05, 0.0)
+# base, prefill, prefill_context, decode, context, request: a GPU; three CPUs, one of them absurdly slow, and one
+# whose arithmetic is nothing beside what a request takes (benchmarks/results/fidelity-profile.yaml).
+GPU = (0.015, 4e-5, 1e-9, 1e-4, 2e-8, 0.0)
+CPU = (0.002, 1.6e-3, 1e-7, 5e-3, 1e-6, 0.0)
+SMALL = (0.0003, 1e-5, 0.0, 1e-5, 0.0, 0.0)
+SLOW = (0.5, 1e-2, 0.0, 0.05, 0.0, 0.0)
+DEAR_REQUESTS = (0.0026, 2.07e-6, 7e-9, 9.1e-5, 2.6e-8, 0.00195)
 
 
-def true_time(engine: tuple[float, ...], p: int, area: float, n: int, context: int) -> float:
-    return sum(c * x for c, x in zip(engine, (1.0, p, area, n, context), strict=True))
+def true_time(engine: tuple[float, ...], step: StepSample) -> float:
+    tokens = (step.prefill_tokens, step.prefill_context_area, step.decode_seqs, step.context_tokens)
+    return sum(c * x for c, x in zip(engine, (1.0, *tokens, step.prefill_seqs), strict=True))
 
 
 def steps(engine: tuple[float, ...], count: int, seed: int = 0) -> Iterator[StepSample]:
@@ -28,9 +32,9 @@ def steps(engine: tuple[float, ...], count: int, seed: int = 0) -> Iterator[Step
         n = rng.randint(1, 64)
         p = rng.choice([0, 0, 0, rng.randint(1, 512)])
         area, context = p * rng.randint(0, 1500), n * rng.randint(100, 800)
-        seconds = true_time(engine, p, area, n, context) * rng.lognormvariate(0, 0.05)
+        step = StepSample(p, area, n, context, 0.0, rng.randint(1, 1 + p // 128) if p else 0)
         pause = 5.0 if i == 0 or rng.random() < 0.005 else 0.0
-        yield StepSample(p, area, n, context, seconds + pause)
+        yield replace(step, step_s=true_time(engine, step) * rng.lognormvariate(0, 0.05) + pause)
 
 
 def fitted(engine: tuple[float, ...], count: int, model: CostModel | None = None) -> CostModel:
@@ -40,17 +44,10 @@ def fitted(engine: tuple[float, ...], count: int, model: CostModel | None = None
     return model
 
 
-@pytest.mark.parametrize("engine", [GPU, CPU, SMALL, SLOW], ids=["gpu", "cpu", "small", "slow"])
+@pytest.mark.parametrize("engine", [GPU, CPU, SMALL, SLOW, DEAR_REQUESTS], ids=["gpu", "cpu", "small", "slow", "dear"])
 def test_it_predicts_steps_of_any_engine(engine: tuple[float, ...]) -> None:
     model = fitted(engine, 1500)
-    errors = sorted(
-        abs(
-            model.predict(s)
-            / true_time(engine, s.prefill_tokens, s.prefill_context_area, s.decode_seqs, s.context_tokens)
-            - 1
-        )
-        for s in steps(engine, 400, seed=9)
-    )
+    errors = sorted(abs(model.predict(s) / true_time(engine, s) - 1) for s in steps(engine, 400, seed=9))
     assert errors[200] < 0.03
     assert errors[380] < 0.10
     assert model.costs.prefill_s_per_tok == pytest.approx(engine[1], rel=0.35)
