@@ -66,6 +66,11 @@ def show(explanation: Explanation, depth: int, step_s: float) -> str:
     return "\n".join(lines).lstrip("\n")
 
 
+def show_decided(one: ExplainedPaused, depth: int) -> str:
+    """What `on call` decided about a session, and nothing of what has become of it since."""
+    return "\n".join([_head(one.name, "", f"paused, {one.handling}"), *_on_call(one, depth)])
+
+
 def _limit(limit: Bound, depth: int) -> Iterator[str]:
     yield f"{limit.written}: {number(limit.bound, 'requests' if limit.name.endswith('running') else 'tokens')}"
     if limit.part.how != "value":
@@ -108,12 +113,7 @@ def _paused(one: ExplainedPaused, statements: tuple[str, ...], depth: int) -> It
         yield f"  held by: {one.held_by} (said by the engine, not by the policy)"
     if one.lost:
         yield f"  its KV cache is no longer held: {_LOST.get(one.lost, one.lost)}"
-    if one.decided.by:
-        yield from _answer(
-            f"on call, {'as it was when the call began' if one.of_then else 'asked now'}", one.decided, depth
-        )
-    else:
-        yield _unstated("on call")
+    yield from _on_call(one, depth)
     if one.now is not None:
         yield from _answer(f"while paused every {one.every}, asked now", one.now, depth)
         if one.handling == "discard" and one.now.handlings != "discard":
@@ -129,6 +129,14 @@ def _paused(one: ExplainedPaused, statements: tuple[str, ...], depth: int) -> It
 
 
 # --- parts of them
+
+
+def _on_call(one: ExplainedPaused, depth: int) -> Iterator[str]:
+    if one.decided.by:
+        asked = "as it was when the call began" if one.of_then else "asked now"
+        yield from _answer(f"on call, {asked}", one.decided, depth)
+    else:
+        yield _unstated("on call")
 
 
 def _head(name: str, session: str, what: str) -> str:

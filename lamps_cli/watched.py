@@ -53,7 +53,7 @@ def explain_recorded(engine: EngineView, about: str | Decision) -> str:
 
 def explain_decision(engine: EngineView, decision: Decision) -> str:
     """What was decided about a call, as a tree of the values that it was decided from. ValueError with a sentence."""
-    from lamps_cli.commands.explain import explained
+    from lamps_cli.commands.explain import decided
 
     policy = engine.frame.policy
     document = {
@@ -62,7 +62,7 @@ def explain_decision(engine: EngineView, decision: Decision) -> str:
         "paused": {decision.session: {"handling": decision.what, "decided": decision.values}},
     }
     try:
-        return explained(document, decision.session)
+        return decided(document, decision.session)
     except Failure as problem:
         raise ValueError(problem.message) from None
 

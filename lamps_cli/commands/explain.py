@@ -15,6 +15,7 @@ from lamps_cli.output import talk, write, write_json
 from lamps_cli.writing import save as write_file
 
 if TYPE_CHECKING:
+    from policy_dsl.explain import Explanation
     from policy_dsl.loading import Loaded
     from policy_dsl.situation import Situation
 
@@ -105,12 +106,29 @@ def explained(document: dict[str, Any], name: str, depth: int = 4) -> str:
 
     Failure as above."""
     from lamps_cli.explain_view import show
+
+    explanation, step_s = _of_server(document, name)
+    return click.unstyle(show(explanation, depth, step_s))
+
+
+def decided(document: dict[str, Any], session: str, depth: int = 4) -> str:
+    """What `on call` decided about a paused *session* of which *document* has no more than what was read then.
+
+    Failure as above."""
+    from lamps_cli.explain_view import show_decided
+
+    explanation, _ = _of_server(document, session)
+    return click.unstyle(show_decided(explanation.paused[0], depth))
+
+
+def _of_server(document: dict[str, Any], name: str) -> tuple[Explanation, float]:
+    """What the policy that came with *document* says of *name*, and how long a step of the engine takes, seconds."""
     from policy_dsl.explain import explain as explained_by
 
     loaded, _ = _policy(None, document)
     situation = _situation(loaded, _with_params(document), None)
-    explanation = explained_by(loaded, situation, _meant((name,), situation))
-    return click.unstyle(show(explanation, depth, float(situation.engine["engine.step_time"])))
+    step_s = float(situation.engine["engine.step_time"])
+    return explained_by(loaded, situation, _meant((name,), situation)), step_s
 
 
 # --- a live server
