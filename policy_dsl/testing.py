@@ -21,6 +21,7 @@ from policy_dsl.diagnostics.model import Span
 from policy_dsl.interpret import evaluate
 from policy_dsl.loading import Loaded, load
 from policy_dsl.passing import MOST_ASKINGS, TooManyAskings, World
+from policy_dsl.places import SPARED_AFTER
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Held, Verdict
 from policy_dsl.worlds import Value
@@ -135,26 +136,44 @@ def _check_rank(names: tuple[str, ...], span: Span, world: World) -> Failure | N
         values = tuple((name, f"arrives at {world.arrives_s(name):g}s") for name in absent)
         return Failure(f"not here yet: {', '.join(absent)}", span, values)
     written = [name for name in world.rows if name in names]
-    found, turned = _ordered(written, world), _ordered(written[::-1], world)
-    if tuple(found) == tuple(turned) == names:
-        return None
-    if found != turned:
-        message = "the order depends on which request is written first: their keys and arrivals are equal"
-    else:
-        message = f"expected {', '.join(names)}; the order is {', '.join(found)}"
-    return Failure(message, span, tuple((name, _place(name, world)) for name in found))
+    found = _ordered(written, world)
+    message = _misplaced(names, found, _ordered(written[::-1], world))
+    return Failure(message, span, tuple((name, _place(name, world)) for name in found)) if message else None
 
 
 def _check_order(names: tuple[str, ...], span: Span, rule: str, world: World) -> Failure | None:
-    """`yield` and `victim`: who is first to give way."""
+    """`yield` and `victim`: who is first to give way, within what the engine adapter guarantees."""
+    if rule == "victim" and not world.policy.states(rule):
+        message = "the policy has no `victim`: the engine chooses, and no engine runs in a test"
+        return Failure(message, span, ())
     scalar = world.policy.scalar
     ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
-    keys = {name: ask(world.rows[name], world.engine) for name in names}  # type: ignore[arg-type]
-    found = sorted(names, key=lambda n: (*comparable(keys[n]), world.rows[n]["request.arrival"]))
-    if tuple(found) == names:
-        return None
-    message = f"expected {', '.join(names)}; the order is {', '.join(found)}"
-    return Failure(message, span, tuple((n, f"{rule} {', '.join(map(_shown, keys[n]))}") for n in found))
+    keys = {name: comparable(ask(row, world.engine)) for name, row in world.rows.items() if name in names}  # type: ignore[arg-type]
+
+    def place(name: str) -> tuple[object, ...]:
+        row = world.rows[name]
+        if rule == "yield":
+            return (*keys[name], -float(row["call.remaining"]))
+        spared = float(row["request.preemptions"]) >= SPARED_AFTER
+        return (spared, world.promoted(name), *keys[name], row["request.arrival"])
+
+    found, turned = sorted(keys, key=place), sorted([*keys][::-1], key=place)
+    message = _misplaced(names, found, turned)
+    return Failure(message, span, tuple((n, _gives_way(n, rule, world)) for n in found)) if message else None
+
+
+def _gives_way(name: str, rule: str, world: World) -> str:
+    row, scalar = world.rows[name], world.policy.scalar
+    ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
+    said = f"{rule} {', '.join(map(_shown, ask(row, world.engine)))}"  # type: ignore[arg-type]
+    return said + (", promoted" if rule == "victim" and world.promoted(name) else "")
+
+
+def _misplaced(names: tuple[str, ...], found: Sequence[str], turned: Sequence[str]) -> str:
+    """What is wrong with an order, *found* and *turned* of rows written one way round and the other; "" if nothing."""
+    if found != turned:
+        return "the order depends on which is written first: nothing tells them apart"
+    return "" if tuple(found) == names else f"expected {', '.join(names)}; the order is {', '.join(found)}"
 
 
 def _check_paused(name: str, wanted: Sequence[Held], span: Span, world: World) -> Failure | None:

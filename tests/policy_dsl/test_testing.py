@@ -49,6 +49,44 @@ def test_an_order_must_not_depend_on_what_is_written_first():
     assert "written first" in failure.message
 
 
+VICTIMS = "rank request.context\npromote when request.waited > 5s\nvictim highest request.context"
+LARGE_AND_SMALL = "request a {{ request.context: 9tok{} }} request b {{ request.context: 3tok }} expect victim {}"
+
+
+@pytest.mark.parametrize(
+    ("more", "order"),
+    [("", "a, b"), (", request.waited: 6s", "b, a"), (", request.preemptions: 3", "b, a")],
+)
+def test_who_was_promoted_or_preempted_three_times_is_preempted_last(more, order):
+    """As the engine adapter has it, whatever the policy says (runtime/victims.py)."""
+    assert run(VICTIMS, LARGE_AND_SMALL.format(more, order)).passed
+    other = ", ".join(order.split(", ")[::-1])
+    (failure,) = run(VICTIMS, LARGE_AND_SMALL.format(more, other)).failures
+    assert failure.message == f"expected {other}; the order is {order}"
+    assert ("a", "victim -9, promoted") in failure.values or "waited" not in more
+
+
+def test_without_victim_the_engine_chooses():
+    (failure,) = run("rank request.context", LARGE_AND_SMALL.format("", "a, b")).failures
+    assert "no `victim`" in failure.message
+
+
+@pytest.mark.parametrize("order", ["a, b", "b, a"])
+def test_equals_have_no_order_among_those_that_give_way(order):
+    asked = f"request a {{}} request b {{}} expect victim {order}"
+    paused = f"session a {{}} session b {{}} expect yield {order}"
+    for rules, test in (("victim request.context", asked), ("yield call.context", paused), ("rank 1", paused)):
+        (failure,) = run(rules, test).failures
+        assert "written first" in failure.message
+
+
+@pytest.mark.parametrize("rules", ["rank request.context", "yield call.context"])
+def test_the_longest_rest_of_a_call_gives_way_first_where_nothing_else_is_said(rules):
+    rows = "session a { call.duration: 9s } session b { call.duration: 30s }"
+    assert run(rules, f"{rows} expect yield b, a").passed
+    assert not run(rules, f"{rows} expect yield a, b").passed
+
+
 def test_nan_goes_last():
     rules = "rank request.cached / request.generated"
     assert run(rules, "request a {} request b { request.cached: 1tok } expect rank b, a").passed
