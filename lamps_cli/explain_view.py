@@ -163,8 +163,10 @@ def _standing(standing: Standing, depth: int) -> Iterator[str]:
                 yield f"  behind {ahead.name}: this one was preempted three times already"
             case "arrival":
                 yield f"  behind {ahead.name}, which arrived earlier; the keys are equal"
+            case "rest":
+                yield f"  behind {ahead.name}, whose call is expected to last longer; the keys are equal"
             case "":
-                yield f"  behind {ahead.name} only as it was given first: keys and arrivals are equal"
+                yield f"  behind {ahead.name} only as it was given first: nothing tells them apart"
             case _:
                 assert ahead.mine is not None and ahead.theirs is not None
                 yield f"  behind {ahead.name}: `{ahead.decides}` is {value(ahead.mine)}, there {value(ahead.theirs)}"

@@ -37,7 +37,8 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The row just ahead. *decides*: what puts it there ("promote", "preemptions", a key as written, "arrival")."""
+    """The row just ahead. *decides*: what puts it there ("promote", "preemptions", a key as written, "arrival", or in
+    `yield` "rest": of its call)."""
 
     name: str
     decides: str
@@ -261,7 +262,8 @@ class _Explainer:
             return Ahead(other, "preemptions" if mine.group == 2 else "promote", None, None, found)
         index = decisive(mine, theirs)
         if index is None or index >= len(keys):
-            return Ahead(other, "arrival" if index is not None else "", None, None, found)
+            last = "rest" if isinstance(ordering, Yielding) else "arrival"
+            return Ahead(other, last if index is not None else "", None, None, found)
         key = keys[index].expr
         here, there = (self._tree(ordering.rows[n]).of(key) for n in (name, other))
         return Ahead(other, written(key), here, there, found)

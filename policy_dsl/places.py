@@ -20,25 +20,26 @@ SPARED_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a row is ordered by: its *group* (0 goes first), then *keys* (NaN as infinite, after all numbers)."""
+    """What a row is ordered by: its *group* (0 goes first), then *keys* (NaN as infinite, after all numbers), then what
+    the engine adapter tells equals apart by."""
 
     group: int
     keys: tuple[tuple[bool, float], ...]
-    arrival: float
+    last: float
 
     def before(self, other: Place) -> bool:
         return self.order() < other.order()
 
     def order(self) -> tuple[int, tuple[tuple[bool, float], ...], float]:
-        return (self.group, self.keys, self.arrival)
+        return (self.group, self.keys, self.last)
 
 
 def decisive(one: Place, other: Place) -> int | None:
-    """Index of the first key in which two places of a group differ, their number for the arrival, else None."""
+    """Index of the first key in which two places of a group differ, their number for what is asked last, else None."""
     for i, (a, b) in enumerate(zip(one.keys, other.keys, strict=False)):
         if a != b:
             return i
-    return len(one.keys) if one.arrival != other.arrival else None
+    return len(one.keys) if one.last != other.last else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ class Ordering(ABC):
 
         group, keys = self._standing(own, value)
         made = comparable([_signed(value(k.expr), k.highest) for k in keys])
-        return Place(group, made, float(own["request.arrival"]))
+        return Place(group, made, self._last(own))
+
+    def _last(self, row: Values) -> float:
+        return float(row["request.arrival"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ class Yielding(Ordering):
 
     def _standing(self, row: Values, value: Callable[[ir.Node], Value]) -> tuple[int, Sequence[ir.Key]]:
         return 0, self.policy.yields
+
+    def _last(self, row: Values) -> float:
+        return -float(row["call.remaining"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,15 @@ def of_test(loaded: Loaded, name: str) -> Situation:
         maker.engine,
         rows,
         {},
-        {name: row for name, row in rows.items() if name in victims},
+        {name: _promoted(maker, row) for name, row in rows.items() if name in victims},
         {name: Session(maker.paused(fields)) for name, fields in given.items() if name in paused},
     )
+
+
+def _promoted(maker: Maker, row: dict[str, Value]) -> dict[str, Value]:
+    """*row*, promoted where it would have been while it waited: that lasts until its turn ends."""
+    promoted = row["request.promoted"] or maker.policy.scalar.promote(row, maker.engine)  # type: ignore[arg-type]
+    return row | {"request.promoted": promoted}
 
 
 def of_then(policy: CompiledPolicy, row: Values, engine: Values, kept: Values | None) -> tuple[Values, Values] | None:

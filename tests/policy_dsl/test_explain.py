@@ -54,6 +54,26 @@ def test_names_are_those_of_the_policy_with_what_they_stand_for_below():
     assert outline(key.parts[0]) == [("x", 10.0), ("f", 3.0)]
 
 
+def test_equals_that_give_way_are_told_apart_as_the_engine_adapter_does():
+    policy = loaded("on call preserve for 30s\nyield call.context")
+    paused = {"short": {"call.duration": "5s"}, "long": {"call.duration": "20s"}}
+    standing = {one.name: one.yields for one in explain(policy, of_document(policy, {"paused": paused})).paused}
+    assert standing["long"] is not None and standing["long"].place == 1
+    behind = standing["short"]
+    assert behind is not None and behind.ahead is not None
+    assert (behind.ahead.name, behind.ahead.decides) == ("long", "rest")
+
+
+def test_a_test_s_running_request_is_promoted_as_the_test_has_it():
+    text = "rank request.context\npromote when request.waited > 5s\nvictim request.context"
+    rows = "request a { request.waited: 6s } request b { request.context: 9tok } expect victim b, a"
+    policy = load_text(f'{HEAD}{text}\ntest "it" {{ {rows} }}')
+    assert all(result.passed for result in run_tests(policy))
+    places = {one.name: one.victim for one in explain(policy, of_test(policy, "it")).running}
+    assert places["b"] is not None and places["b"].place == 1
+    assert places["a"] is not None and places["a"].ahead is not None and places["a"].ahead.decides == "promote"
+
+
 def test_only_the_branch_that_counts_is_followed():
     rules = 'rank match call.tool { "bash": request.context, "web_*": request.cached, _: 0 }, request.arrival'
     (key, _) = explained(rules, {"a": {"call.tool": "web_get", "request.cached": 7}})["a"].standing.keys
