@@ -157,8 +157,9 @@ def _check_order(names: tuple[str, ...], span: Span, rule: str, world: World) ->
         spared = float(row["request.preemptions"]) >= SPARED_AFTER
         return (spared, world.promoted(name), *keys[name], row["request.arrival"])
 
-    found, turned = sorted(keys, key=place), sorted([*keys][::-1], key=place)
-    message = _misplaced(names, found, turned)
+    backwards = [*keys][::-1]
+    found = sorted(keys, key=place)
+    message = _misplaced(names, found, sorted(backwards, key=place))
     return Failure(message, span, tuple((n, _gives_way(n, rule, world)) for n in found)) if message else None
 
 
