@@ -35,4 +35,4 @@ def test_what_sessions_leave_takes_no_cache_from_those_that_go_on(policy: str) -
     assert found.counters["runtime.decisions.preserve"] > 0
     shares = [summarize(result.result).prefix_hit_rate or 0.0 for result in (stock, found)]
     assert shares[0] > 0.85
-    assert shares[1] > shares[0] - 0.01
+    assert shares[1] >= shares[0]  # judged once: 0.891 (lamps) and 0.901 (bounded_tail), stock 0.902
