@@ -123,7 +123,7 @@ class Yielding(Ordering):
         return 0, self.policy.yields
 
     def _last(self, row: Values) -> float:
-        return -float(row["call.remaining"])
+        return yields_last(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,18 @@ class Victims(Ordering):
         return tuple(k.expr for k in self.policy.victim)
 
     def _standing(self, row: Values, value: Callable[[ir.Node], Value]) -> tuple[int, Sequence[ir.Key]]:
-        group = 2 if float(row["request.preemptions"]) >= SPARED_AFTER else int(bool(row["request.promoted"]))
-        return group, self.policy.victim
+        return victim_group(row, bool(row["request.promoted"])), self.policy.victim
+
+
+def victim_group(row: Values, promoted: bool) -> int:
+    """Whom the engine adapter preempts first, whatever the policy says: 0, then 1, then 2 (runtime/victims.py)."""
+    return 2 if float(row["request.preemptions"]) >= SPARED_AFTER else int(promoted)
+
+
+def yields_last(row: Values) -> float:
+    """What tells those apart that `yield` takes as equals, the lowest first: the longest expected rest of a call gives
+    way (runtime/keeping.py)."""
+    return -float(row["call.remaining"])
 
 
 def _signed(value: Value, highest: bool) -> float:

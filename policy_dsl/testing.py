@@ -21,7 +21,7 @@ from policy_dsl.diagnostics.model import Span
 from policy_dsl.interpret import evaluate
 from policy_dsl.loading import Loaded, load
 from policy_dsl.passing import MOST_ASKINGS, TooManyAskings, World
-from policy_dsl.places import SPARED_AFTER
+from policy_dsl.places import victim_group, yields_last
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Held, Verdict
 from policy_dsl.worlds import Value
@@ -148,26 +148,22 @@ def _check_order(names: tuple[str, ...], span: Span, rule: str, world: World) ->
         return Failure(message, span, ())
     scalar = world.policy.scalar
     ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
-    keys = {name: comparable(ask(row, world.engine)) for name, row in world.rows.items() if name in names}  # type: ignore[arg-type]
+    keys = {name: ask(row, world.engine) for name, row in world.rows.items() if name in names}  # type: ignore[arg-type]
 
     def place(name: str) -> tuple[object, ...]:
-        row = world.rows[name]
+        row, own = world.rows[name], comparable(keys[name])
         if rule == "yield":
-            return (*keys[name], -float(row["call.remaining"]))
-        spared = float(row["request.preemptions"]) >= SPARED_AFTER
-        return (spared, world.promoted(name), *keys[name], row["request.arrival"])
+            return (*own, yields_last(row))
+        return (victim_group(row, world.promoted(name)), *own, row["request.arrival"])
+
+    def shown(name: str) -> str:
+        spared = ", promoted" if rule == "victim" and world.promoted(name) else ""
+        return f"{rule} {', '.join(map(_shown, keys[name]))}{spared}"
 
     backwards = [*keys][::-1]
     found = sorted(keys, key=place)
     message = _misplaced(names, found, sorted(backwards, key=place))
-    return Failure(message, span, tuple((n, _gives_way(n, rule, world)) for n in found)) if message else None
-
-
-def _gives_way(name: str, rule: str, world: World) -> str:
-    row, scalar = world.rows[name], world.policy.scalar
-    ask = scalar.yield_keys if rule == "yield" else scalar.victim_keys
-    said = f"{rule} {', '.join(map(_shown, ask(row, world.engine)))}"  # type: ignore[arg-type]
-    return said + (", promoted" if rule == "victim" and world.promoted(name) else "")
+    return Failure(message, span, tuple((name, shown(name)) for name in found)) if message else None
 
 
 def _misplaced(names: tuple[str, ...], found: Sequence[str], turned: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ import msgspec
 
 from engine_adapter.control.frames import Decision
 
-VERSION = 1
+# 2: the cost model has a term for a request, so it begins from, and learns, something else.
+VERSION = 2
 Learned = Mapping[str, Mapping[tuple[Any, ...], tuple[float, ...]]]
 
 

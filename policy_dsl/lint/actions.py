@@ -9,6 +9,7 @@ from policy_dsl import ir, nodes
 from policy_dsl.diagnostics.model import Span
 from policy_dsl.lint.subject import Subject
 from policy_dsl.lint.syntax import where
+from policy_dsl.types import Handling
 
 LONGEST_HOLD_S = 600.0
 """What an engine adapter holds at most, whatever the policy says: nobody may forget a pin."""
@@ -20,6 +21,11 @@ def actions(s: Subject) -> Iterator[tuple[nodes.Action, ir.Act]]:
     for action in s.every(nodes.Action):
         if where(action.span) in acts:
             yield action, acts[where(action.span)]
+
+
+def held_for_good(action: nodes.Action) -> Iterator[nodes.Link]:
+    """The links that hold memory on the device with no end of their own."""
+    return (link for link in action.links if link.handling is Handling.PRESERVE and link.lasts is None)
 
 
 def _acts(value: object) -> Iterator[ir.Act]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import policies
 from engine_adapter.virtual.simulate import SimResult, Simulation, simulate
 from engine_adapter.workload.arriving import Closed
 from engine_adapter.workload.load import Load
@@ -30,9 +33,14 @@ def served(policy: str) -> SimResult:
 
 
 @pytest.mark.parametrize("policy", ["lamps", "bounded_tail"])
-def test_what_sessions_leave_takes_no_cache_from_those_that_go_on(policy: str) -> None:
-    stock, found = served("stock"), served(policy)
+def test_what_sessions_leave_takes_no_cache_from_those_that_go_on(policy: str, tmp_path: Path) -> None:
+    once = tmp_path / "once.lamps"
+    once.write_text(
+        f'lamps 1\npolicy once "Judged once."\nextends "{policies.find(policy)}"\ndrop while paused "to see"\n'
+    )
+    stock, found, before = served("stock"), served(policy), served(str(once))
     assert found.counters["runtime.decisions.preserve"] > 0
-    shares = [summarize(result.result).prefix_hit_rate or 0.0 for result in (stock, found)]
+    shares = [summarize(result.result).prefix_hit_rate or 0.0 for result in (stock, found, before)]
     assert shares[0] > 0.85
-    assert shares[1] >= shares[0]  # judged once: 0.891 (lamps) and 0.901 (bounded_tail), stock 0.902
+    assert shares[1] >= shares[0]
+    assert shares[2] < shares[0]

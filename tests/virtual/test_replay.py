@@ -243,7 +243,8 @@ def test_what_a_record_does_not_hold_is_named(tmp_path: Path) -> None:
         (b"", "no record"),
         (b"lamps 1\n", "no record"),
         (b'{"lamps_record": 9}\n', "version 9"),
-        (b'{"lamps_record": 1}\n', "no record"),
+        (b'{"lamps_record": 1}\n', "version 1"),
+        (b'{"lamps_record": 2}\n', "no record"),
         (gzip.compress(b"[]", mtime=0)[:9], "no record"),
     ],
 )

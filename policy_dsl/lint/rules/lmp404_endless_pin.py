@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from policy_dsl import nodes
 from policy_dsl.diagnostics.model import Diagnostic
+from policy_dsl.lint.actions import held_for_good
 from policy_dsl.lint.rule import Rule
 from policy_dsl.lint.subject import Subject
-from policy_dsl.types import Handling
 
 
 class EndlessPin(Rule):
@@ -41,8 +41,8 @@ class EndlessPin(Rule):
             return
         priced = {id(arm.action) for arm in s.every(nodes.Arm)}
         for action in s.every(nodes.Action):
-            for link in action.links:
-                if link.handling is Handling.PRESERVE and link.lasts is None and id(action) not in priced:
+            for link in held_for_good(action):
+                if id(action) not in priced:
                     help = "write `preserve for 30s`, or add `limit pinned <= 50%`"
                     yield self.finding("this holds memory for as long as the call lasts", link.span, help=help)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from policy_dsl import nodes
 from policy_dsl.diagnostics.model import Diagnostic
+from policy_dsl.lint.actions import held_for_good
 from policy_dsl.lint.rule import Rule
 from policy_dsl.lint.subject import Subject
-from policy_dsl.types import Handling
 
 
 class JudgedOnce(Rule):
@@ -47,11 +47,10 @@ class JudgedOnce(Rule):
         if s.policy.paused is not None or any(limit.name == "pinned" for limit in s.policy.limits):
             return
         for arm in s.every(nodes.Arm):
-            for link in arm.action.links:
-                if link.handling is Handling.PRESERVE and link.lasts is None:
-                    help = "add `while paused every 1s again`, write `preserve for 30s`, or add `limit pinned <= 50%`"
-                    message = "what this costs is asked when the call begins, and never again"
-                    yield self.finding(message, link.span, help=help)
+            for link in held_for_good(arm.action):
+                help = "add `while paused every 1s again`, write `preserve for 30s`, or add `limit pinned <= 50%`"
+                message = "what this costs is asked when the call begins, and never again"
+                yield self.finding(message, link.span, help=help)
 
 
 RULE = JudgedOnce
