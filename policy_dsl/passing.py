@@ -87,7 +87,7 @@ class World:
             begun = {path: value for path, value in given.items() if path != "call.elapsed"}
             scalar = self.policy.scalar
             row.verdict = scalar.on_call(values_of(begun, self.engine) | declared, self.engine)  # type: ignore[arg-type]
-            row.asked_s = -_number(values, "call.elapsed")
+            row.asked_s = 0.0 - _number(values, "call.elapsed")  # never -0, which is shown
             row.due_s = self._again_s(row)
         elif self.policy.states("promote") and not row.promoted:
             row.due_s = 0.0

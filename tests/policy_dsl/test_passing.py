@@ -159,6 +159,11 @@ def test_a_failure_says_when_it_was_decided() -> None:
     assert failure.values == (("s.call.elapsed", "3.5"), ("decided at", "3s"))
 
 
+def test_a_call_that_begins_with_the_test_was_decided_at_0s() -> None:
+    (failure,) = run("rank request.arrival\non call discard", "session s {} expect s paused preserve").failures
+    assert ("decided at", "0s") in failure.values
+
+
 def test_a_session_that_has_paused_for_long_is_asked_at_once() -> None:
     begins = "session s { call.elapsed: 0.5s } session long { call.elapsed: 3s }"
     assert said(run(f"{ARRIVAL}\n{PAUSED}", f"{begins} expect s paused preserve expect long paused discard")) == []
