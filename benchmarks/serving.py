@@ -50,24 +50,35 @@ def warm_up_of(rate: float, seed: int) -> Load:
 def latency(
     policies: Sequence[str], trace_name: str, rate: float, sessions: int, seeds: Sequence[int], logs: Path
 ) -> dict[str, Any]:
-    """Replay a trace under every policy, seed by seed, in an order that turns.
-
-    One server at a time, new for every run and warmed up with other sessions: a second one, though
-    idle, takes cores and memory from the one that is measured.
-    """
-    trace = load_trace(trace_name)
+    """Replay a trace under every policy, seed by seed, in an order that turns."""
     runs: dict[str, list[dict[str, Any]]] = {policy: [] for policy in policies}
     for n, seed in enumerate(seeds):
-        for policy in [*policies[n % len(policies) :], *policies[: n % len(policies)]]:
-            with serving(policy, "random", *SHORT_OF_MEMORY, logs=logs) as url:
-                run_bench(BenchConfig(url, trace, warm_up_of(rate, seed)))
-                before = _counters(url, policy)
-                load = Load(rate=rate, sessions=sessions, seed=seed, gap_scale=GAP_SCALE)
-                run = as_document(run_bench(BenchConfig(url, trace, load)))
-                run["lamps"] = {k: v - before.get(k, 0) for k, v in _counters(url, policy).items()}
-            runs[policy].append(run)
-            _tell(policy, seed, run)
+        for policy in turned(policies, n):
+            load = Load(rate=rate, sessions=sessions, seed=seed, gap_scale=GAP_SCALE)
+            runs[policy].append(run_of(policy, trace_name, load, logs))
     return {"rate": rate, "sessions": sessions, "seeds": list(seeds), "flags": SHORT_OF_MEMORY, "runs": runs}
+
+
+def turned(policies: Sequence[str], places: int) -> list[str]:
+    """Another of them first."""
+    first = places % len(policies)
+    return [*policies[first:], *policies[:first]]
+
+
+def run_of(policy: str, trace_name: str, load: Load, logs: Path) -> dict[str, Any]:
+    """One run, on a server of its own that is warmed up with other sessions.
+
+    One server at a time: a second one, though idle, takes cores and memory from the one that is measured.
+    """
+    assert load.rate is not None
+    trace = load_trace(trace_name)
+    with serving(policy, "random", *SHORT_OF_MEMORY, logs=logs) as url:
+        run_bench(BenchConfig(url, trace, warm_up_of(load.rate, load.seed)))
+        before = _counters(url, policy)
+        run = as_document(run_bench(BenchConfig(url, trace, load)))
+        run["lamps"] = {k: v - before.get(k, 0) for k, v in _counters(url, policy).items()}
+    _tell(policy, load.seed, run)
+    return run
 
 
 def throughput(policies: Sequence[str], model: str, rounds: int, repetitions: int, logs: Path) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def throughput(policies: Sequence[str], model: str, rounds: int, repetitions: in
     flags = ("--max-model-len", "2304", "--block-size", "32", "--max-num-seqs", "64")
     rates: dict[str, list[list[float]]] = {policy: [] for policy in policies}
     for n in range(rounds):
-        order = [*policies[n % len(policies) :], *policies[: n % len(policies)]]
+        order = turned(policies, n)
         with several(order, model, *flags, logs=logs) as urls:
             for policy in policies:
                 rates[policy].append([])

@@ -20,6 +20,7 @@ _TERMS = {
     "decode_seq_s": "a sequence that decodes",
     "context_token_s": "a token of its context",
     "request_s": "a request, of the engine's time",
+    "wake_s": "a step after idleness, beside the above",
 }
 
 

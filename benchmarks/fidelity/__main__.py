@@ -1,12 +1,11 @@
-"""How far virtual time is from the real engine: the runs of `benchmarks.serving latency`, made again in virtual time.
+"""How far virtual time is from the real engine: runs of a real server, made again in virtual time.
 
-    python -m benchmarks.serving latency                             the real runs (a quarter of an hour)
-    python -m benchmarks.serving latency --trace augmented-multi     those of other sessions
-    python -m benchmarks.fidelity profile                            measure the engine (a minute)
-    python -m benchmarks.fidelity                                    the runs in virtual time, and the errors
+    python -m benchmarks.fidelity real       the engine measured, and the runs, in turn (half an hour)
+    python -m benchmarks.fidelity virtual    the runs in virtual time, and the errors (two minutes)
 
-The profile is of another start of the server and of other load: nothing of the runs went into it. Results go to
-benchmarks/results/fidelity.json; docs/fidelity.md has them as tables.
+Before the runs of each seed the engine is measured by the load of `lamps profile`, on a server of its own, and one
+profile is fitted to all those steps: a machine's speed changes within the hour, and two starts of a server differ.
+Nothing of the runs goes into it. Results go to benchmarks/results/fidelity.json; docs/fidelity.md has them as tables.
 """
 
 from __future__ import annotations
@@ -17,66 +16,84 @@ import os
 import platform
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fidelity.cases import FIDELITY, METRICS, PROFILE, cases
+from benchmarks.fidelity.cases import FIDELITY, METRICS, POLICIES, PROFILE, Case, cases_of, metrics
 from benchmarks.servers import serving
-from benchmarks.serving import SHORT_OF_MEMORY
+from benchmarks.serving import SHORT_OF_MEMORY, run_of, turned
+from engine_adapter.profiling.document import as_yaml, profile_of
+from engine_adapter.profiling.fit import fit_steps
+from engine_adapter.profiling.measure import Measured, measure
+from engine_adapter.virtual.profile import load_profile
 
+_SEEDS = (1, 2, 3)
 _MEASURE_S = 180.0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("profile", "virtual"), default="virtual")
-    parser.add_argument("--seeds", type=int, default=None, help="the first so many alone")
+    parser.add_argument("what", choices=("real", "virtual"))
     given = parser.parse_args()
     found: dict[str, Any] = json.loads(FIDELITY.read_text()) if FIDELITY.exists() else {}
-    found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    if given.what == "profile":
-        found["seen"] = profiled()
+    if given.what == "real":
+        found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        found["seen"], found["real"] = real()
     else:
-        found["errors"] = compared(given.seeds)
+        found["errors"] = compared(found["real"])
         show(found["errors"])
     FIDELITY.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def profiled() -> list[dict[str, Any]]:
-    """Measures the engine under fcfs, and writes PROFILE; the requests of each phase from both ends."""
-    from engine_adapter.profiling.document import as_yaml, profile_of
-    from engine_adapter.profiling.fit import fit_steps
-    from engine_adapter.profiling.measure import measure
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serving("fcfs", "random", *SHORT_OF_MEMORY, logs=Path(folder)) as url,
-    ):
-        measured = measure(url, None, _MEASURE_S)
-    fitted = fit_steps(measured.steps, measured.ended == "complete", measured.missed)
-    profile = profile_of(measured, fitted, PROFILE.stem, datetime.now(UTC).date().isoformat())
+def real() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Writes PROFILE; the requests of each phase of its load from both ends, and METRICS of each run."""
+    measured, runs = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        logs = Path(folder)
+        for n, seed in enumerate(_SEEDS):
+            with serving("fcfs", "random", *SHORT_OF_MEMORY, logs=logs) as url:
+                measured.append(measure(url, None, _MEASURE_S))
+            for case in cases_of(seed, turned(POLICIES, n)):
+                run = run_of(case.policy, case.trace, case.load, logs)
+                runs.append({"case": asdict(case), "found": metrics(run["summary"])})
+    together = _together(measured)
+    fitted = fit_steps(together.steps, together.ended == "complete", together.missed)
+    profile = profile_of(together, fitted, PROFILE.stem, datetime.now(UTC).date().isoformat())
     PROFILE.write_text(as_yaml(profile), encoding="utf-8")
     print(PROFILE.read_text(encoding="utf-8"))
-    return [asdict(one) for one in measured.seen]
+    return [asdict(one) for one in together.seen], runs
 
 
-def compared(seeds: int | None) -> list[dict[str, Any]]:
+def _together(measured: list[Measured]) -> Measured:
+    """Measurements of several starts of one engine, as one. Raises SystemExit where one didn't end as it should."""
+    if odd := [one.ended for one in measured if one.ended != "complete"]:
+        raise SystemExit(f"the engine couldn't be measured: {odd[0]}")
+    return replace(
+        measured[0],
+        steps=[step for one in measured for step in one.steps],
+        seen=[seen for one in measured for seen in one.seen],
+        missed=sum(one.missed for one in measured),
+        done=sum(one.done for one in measured),
+        planned=sum(one.planned for one in measured),
+        seconds=sum(one.seconds for one in measured),
+    )
+
+
+def compared(real_runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of each load and policy: means over seeds on the real server and in virtual time, and the one over the other."""
     from benchmarks.fidelity.virtual import simulated
-    from engine_adapter.virtual.profile import load_profile
 
     profile = load_profile(PROFILE)
     pairs: dict[tuple[str, str], list[tuple[dict[str, float], dict[str, float]]]] = {}
-    for case in cases():
-        if seeds is not None and case.load.seed > seeds:
-            continue
+    for run in real_runs:
+        case, found = Case(**run["case"]), run["found"]
         virtual = simulated(case, profile)
-        pairs.setdefault((case.name, case.policy), []).append((dict(case.real), virtual))
-        told = ", ".join(f"{name} {case.real[name]:.3g} / {virtual[name]:.3g}" for name in METRICS)
-        print(f"{case.name} {case.policy} seed {case.load.seed}, real / virtual: {told}", file=sys.stderr)
+        pairs.setdefault((case.name, case.policy), []).append((found, virtual))
+        told = ", ".join(f"{name} {found[name]:.3g} / {virtual[name]:.3g}" for name in METRICS)
+        print(f"{case.name} {case.policy} seed {case.seed}, real / virtual: {told}", file=sys.stderr)
     return [_error(name, policy, runs) for (name, policy), runs in pairs.items()]
 
 

@@ -1,17 +1,19 @@
-"""What is compared: the runs of `benchmarks.serving latency` on the real server, and what is read off a run."""
+"""What is compared: loads on the real server, and what is read off a run."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.serving import GAP_SCALE, RESULTS, warm_up_of
 from engine_adapter.workload.load import Load
 
-REAL = {"augmented-single": RESULTS / "latency.json", "augmented-multi": RESULTS / "latency-augmented-multi.json"}
 FIDELITY, PROFILE = RESULTS / "fidelity.json", RESULTS / "fidelity-profile.yaml"
+POLICIES = ("stock", "fcfs", "lamps")
+# The trace, and sessions/s: past saturation, and well below it.
+LOADS = (("augmented-single", 60.0), ("augmented-single", 12.0))
+_SESSIONS = 380
 METRICS = (
     "end_to_end_s.mean", "end_to_end_s.p50", "end_to_end_s.p99", "without_tools_s.mean",
     "ttft_turn_s.mean", "ttft_turn_s.p50", "ttft_turn_s.p99", "output_tokens_per_s",
@@ -20,30 +22,29 @@ METRICS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One run of the real server, which was new and had served a warm-up. *real*: its METRICS."""
+    """One run of a server that was new and had served a warm-up."""
 
     trace: str
+    rate: float
+    seed: int
     policy: str
-    warm_up: Load
-    load: Load
-    real: Mapping[str, float]
 
     @property
     def name(self) -> str:
-        return f"{self.trace} at {self.load.rate:g}/s"
+        return f"{self.trace} at {self.rate:g}/s"
+
+    @property
+    def load(self) -> Load:
+        return Load(rate=self.rate, sessions=_SESSIONS, seed=self.seed, gap_scale=GAP_SCALE)
+
+    @property
+    def warm_up(self) -> Load:
+        return warm_up_of(self.rate, self.seed)
 
 
-def cases() -> Iterator[Case]:
-    """All runs that were measured, seed by seed."""
-    for trace, file in REAL.items():
-        if not file.exists():
-            continue
-        found = json.loads(file.read_text(encoding="utf-8"))
-        for place, seed in enumerate(found["seeds"]):
-            for policy, runs in found["runs"].items():
-                load = Load(rate=found["rate"], sessions=found["sessions"], seed=seed, gap_scale=GAP_SCALE)
-                warm_up = warm_up_of(found["rate"], seed)
-                yield Case(trace, policy, warm_up, load, metrics(runs[place]["summary"]))
+def cases_of(seed: int, policies: Sequence[str]) -> Iterator[Case]:
+    """The runs of one seed, *policies* in their order."""
+    return (Case(trace, rate, seed, policy) for trace, rate in LOADS for policy in policies)
 
 
 def metrics(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -59,8 +59,12 @@ def _run(run: Planned, line: Line) -> dict[str, Any]:
 
 
 def merged(before: dict[str, Any], question: str, now: dict[str, Any]) -> dict[str, Any]:
-    """*before* with the runs of one question in it; runs of the same place measured now replace those measured then."""
-    kept = before.get(question, {}).get("runs", [])
+    """*before* with the runs of one question in it; runs of the same place measured now replace those measured then.
+
+    Of those under another load 1 none is kept: at 0.9 they had other arrivals.
+    """
+    then = before.get(question, {})
+    kept = then.get("runs", []) if then.get("saturation_per_s") == now["saturation_per_s"] else []
     new = {_place(run) for run in now["runs"]}
     return before | {question: now | {"runs": [*(run for run in kept if _place(run) not in new), *now["runs"]]}}
 

@@ -16,7 +16,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sequences together. *gap_s*: the engine's own time since the step before, 0 where it was idle.
 
     *came*: requests that came or ended since then, one that did both counts twice; 0 where it was idle. *turns*: that
-    ended with this step, and *turns_s*, their times in the engine together.
+    ended with this step, and *turns_s*, their times in the engine together. *woke*: the engine was idle before it.
     """
 
     prefill_tokens: int
@@ -29,6 +29,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     came: int = 0
     turns: int = 0
     turns_s: float = 0.0
+    woke: bool = False
 
     @property
     def whole_s(self) -> float:

@@ -92,5 +92,5 @@ class StepLog:
         self._steps.append((
             sample.prefill_tokens, sample.prefill_seqs, sample.prefill_context_area, sample.decode_seqs,
             sample.context_tokens, now - max(step.began, before), gap_s, self._came if self._was_busy else 0,
-            len(self._left), math.fsum(now - at for at in self._left),
+            len(self._left), math.fsum(now - at for at in self._left), not self._was_busy,
         ))  # fmt: skip

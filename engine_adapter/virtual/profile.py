@@ -47,9 +47,10 @@ class StepTimes(_Strict):
     """What a step takes, in seconds: a sum of terms, each of which may be left out.
 
     step + max(floor, token * (prefilled + decoding)) + prefill_token * prefilled + prefill_context * area
-    + decode_seq * decoding + context_token * context + prefill_seq * prefilling + request * came / 2, with *area* the
-    tokens before each prefilled one, summed (tok^2), *context* the tokens of the decoding sequences together,
-    *prefilling* the requests that prefill something, and *came* those that came or ended since the step before.
+    + decode_seq * decoding + context_token * context + prefill_seq * prefilling + request * came / 2, and wake where
+    the engine was idle before, with *area* the tokens before each prefilled one, summed (tok^2), *context* the tokens
+    of the decoding sequences together, *prefilling* the requests that prefill something, and *came* those that came or
+    ended since the step before.
     """
 
     step_s: Seconds = 0.0
@@ -68,6 +69,8 @@ class StepTimes(_Strict):
     """Per request of which a step prefills something."""
     request_s: Seconds = 0.0
     """Of the engine's time, for each request: half of it where it comes, half where it ends."""
+    wake_s: Seconds = 0.0
+    """Of a step that an idle engine begins with."""
 
     @model_validator(mode="after")
     def _takes_time(self) -> Self:
@@ -76,7 +79,7 @@ class StepTimes(_Strict):
         return self
 
     def of(self, prefilled: int, area: float, decoding: int, context: int) -> float:
-        """Time of one step without what its requests cost beside their tokens (`of_requests`), seconds."""
+        """Time of one step without what is `beside` its tokens, seconds."""
         return (
             self.step_s
             + max(self.floor_s, self.token_s * (prefilled + decoding))
@@ -86,9 +89,9 @@ class StepTimes(_Strict):
             + self.context_token_s * context
         )
 
-    def of_requests(self, prefilling: int, came: int) -> float:
-        """What is to be added for the requests themselves, seconds."""
-        return self.prefill_seq_s * prefilling + self.request_s * came / 2
+    def beside(self, prefilling: int, came: int, woke: bool) -> float:
+        """What is to be added for the requests themselves, and where the engine was idle before, seconds."""
+        return self.prefill_seq_s * prefilling + self.request_s * came / 2 + (self.wake_s if woke else 0.0)
 
 
 class Profile(_Strict):

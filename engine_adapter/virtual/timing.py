@@ -16,12 +16,17 @@ class Timing:
     def __init__(self, step: StepTimes, requests: Mapping[str, Request]) -> None:
         self._step, self._requests = step, requests
         self._needs_context = bool(step.prefill_context_s or step.context_token_s)
-        self._needs_requests = bool(step.prefill_seq_s or step.request_s)
+        self._needs_requests = bool(step.prefill_seq_s or step.request_s or step.wake_s)
         self._came = 0
+        self._idle = True
 
     def comes_or_ends(self) -> None:
         """A request came to the engine, or ended: the next step takes the longer for it."""
         self._came += 1
+
+    def nothing_left(self) -> None:
+        """The engine has no request any more: its next step is one that it wakes up for."""
+        self._idle = True
 
     @property
     def owes(self) -> bool:
@@ -35,8 +40,8 @@ class Timing:
         prefilled = output.total_num_scheduled_tokens - decoding
         beside_s = 0.0
         if self._needs_requests:
-            beside_s = self._step.of_requests(len(tokens) - decoding, self._came)
-            self._came = 0
+            beside_s = self._step.beside(len(tokens) - decoding, self._came, self._idle)
+            self._came, self._idle = 0, False
         if not self._needs_context:
             return beside_s + self._step.of(prefilled, 0.0, decoding, 0)
         area, context = 0.0, 0

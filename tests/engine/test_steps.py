@@ -69,8 +69,8 @@ def test_an_engine_that_waited_for_work_wasnt_working(make: Make) -> None:
     engine.add("c", prompt(3, 64), 1)
     engine.run()
     waited, busy = told(engine, 2).steps[:2]
-    assert (waited.gap_s, waited.came) == (0.0, 0)
-    assert (busy.gap_s, busy.came) == (pytest.approx(0.25), 2)  # c came, and ended
+    assert (waited.gap_s, waited.came, waited.woke) == (0.0, 0, True)
+    assert (busy.gap_s, busy.came, busy.woke) == (pytest.approx(0.25), 2, False)  # c came, and ended
     assert busy.whole_s == pytest.approx(0.25 + engine.step_s)
 
 

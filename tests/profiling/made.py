@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import msgspec
+
 from engine_adapter.control.steps import About, Step
 from engine_adapter.profiling.fit import predicted_s
 from engine_adapter.virtual.profile import StepTimes
@@ -36,19 +38,9 @@ def steps(times: StepTimes, count: int, seed: int = 0, noise: float = 0.0) -> li
             context_tokens=decoding * draw.randint(20, 2000),
             step_s=0.0,
             came=draw.randint(0, 6),
+            woke=kind == 0 and draw.random() < 0.5,
         )
         whole_s = predicted_s(times, step) * draw.lognormvariate(-noise * noise / 2, noise)
         gap_s = whole_s * draw.uniform(0, 0.3)
-        made.append(
-            Step(
-                step.prefill_tokens,
-                step.prefill_seqs,
-                step.prefill_area,
-                step.decode_seqs,
-                step.context_tokens,
-                whole_s - gap_s,
-                gap_s,
-                step.came,
-            )
-        )
+        made.append(msgspec.structs.replace(step, step_s=whole_s - gap_s, gap_s=gap_s))
     return made

@@ -15,7 +15,7 @@ from tests.profiling.made import steps
 
 CPU = StepTimes(
     step_s=0.003, prefill_token_s=1e-5, prefill_context_s=2e-9, decode_seq_s=5e-5, context_token_s=1e-7,
-    prefill_seq_s=2e-4, request_s=8e-4,
+    prefill_seq_s=2e-4, request_s=8e-4, wake_s=2e-3,
 )  # fmt: skip
 GPU = StepTimes(step_s=0.001, floor_s=0.006, token_s=0.006 / 256, prefill_context_s=1e-9, context_token_s=5e-8)
 
@@ -23,13 +23,15 @@ GPU = StepTimes(step_s=0.001, floor_s=0.006, token_s=0.006 / 256, prefill_contex
 @settings(deadline=None, max_examples=25)
 @given(
     step_s=st.floats(1e-4, 0.05),
-    terms=st.tuples(*(st.one_of(st.just(0.0), st.floats(0.02, 1.0)) for _ in range(6))),
+    terms=st.tuples(*(st.one_of(st.just(0.0), st.floats(0.02, 1.0)) for _ in range(7))),
 )
 def test_planted_times_are_found(step_s: float, terms: tuple[float, ...]) -> None:
     """Each term as a share of a step's time at a usual size of what it counts."""
-    sizes = (500, 5e5, 32, 32_000, 4, 3)
-    names = ("prefill_token_s", "prefill_context_s", "decode_seq_s", "context_token_s", "prefill_seq_s", "request_s")
-    planted = {name: step_s * term / size for name, term, size in zip(names, terms, sizes, strict=True)}
+    sizes = {
+        "prefill_token_s": 500, "prefill_context_s": 5e5, "decode_seq_s": 32, "context_token_s": 32_000,
+        "prefill_seq_s": 4, "request_s": 3, "wake_s": 1,
+    }  # fmt: skip
+    planted = {name: step_s * term / size for (name, size), term in zip(sizes.items(), terms, strict=True)}
     times = StepTimes(step_s=step_s, **planted)
     fitted = fit_steps(steps(times, 600))
     for step in steps(times, 90, seed=5):
@@ -61,11 +63,22 @@ def test_one_without_has_none() -> None:
     assert fit_steps(steps(CPU, 1500, noise=0.1)).times.floor_s == 0.0
 
 
-def test_pauses_that_arent_the_engines_hardly_count() -> None:
-    """One step in ten takes three times as long, and one thirty seconds."""
+def test_slow_steps_are_of_no_term_but_add_up() -> None:
+    """One step in ten takes three times as long."""
     made = steps(CPU, 2000, noise=0.05)
     for place in range(7, 2000, 10):
         made[place] = msgspec.structs.replace(made[place], step_s=3 * made[place].step_s)
+    fitted = fit_steps(made)
+    took = sum(step.whole_s for step in made)
+    assert sum(fitted.predicted) == pytest.approx(took, rel=1e-6)
+    longer = took / sum(predicted_s(CPU, step) for step in made)
+    assert longer > 1.1
+    for step in steps(CPU, 60, seed=3):
+        assert predicted_s(fitted.times, step) == pytest.approx(longer * predicted_s(CPU, step), rel=0.08)
+
+
+def test_a_pause_that_isnt_the_engines_hardly_counts() -> None:
+    made = steps(CPU, 2000, noise=0.05)
     made[20] = msgspec.structs.replace(made[20], step_s=30.0)
     fitted = fit_steps(made)
     for step in steps(CPU, 60, seed=3):

@@ -40,6 +40,15 @@ def test_requests_are_handled_one_after_the_other() -> None:
     assert third.started_s == pytest.approx(5.5)
 
 
+def test_the_step_that_an_idle_engine_begins_with_takes_longer() -> None:
+    starts = [0.0, 0.001, 5.0]
+    plain, seen = turns(starts), turns(starts, step=PLAIN | {"wake_s": 0.07})
+    assert seen[0].ttft_s == pytest.approx(plain[0].ttft_s + 0.07)
+    # The second finds it at work, the third idle again.
+    assert seen[1].done_s == pytest.approx(plain[1].done_s + 0.07)
+    assert seen[2].ttft_s == pytest.approx(plain[2].ttft_s + 0.07)
+
+
 def test_coming_and_ending_take_the_engines_time() -> None:
     changed = {"step": PLAIN | {"request_s": 0.4, "prefill_seq_s": 0.03}}
     (alone,) = turns([0.0], **changed)
