@@ -64,7 +64,7 @@ def merged(before: dict[str, Any], question: str, now: dict[str, Any]) -> dict[s
     Of those under another load 1 none is kept: at 0.9 they had other arrivals.
     """
     then = before.get(question, {})
-    kept = then.get("runs", []) if then.get("saturation_per_s") == now["saturation_per_s"] else []
+    kept = then.get("runs", []) if then.get("saturation_per_s") == now.get("saturation_per_s") else []
     new = {_place(run) for run in now["runs"]}
     return before | {question: now | {"runs": [*(run for run in kept if _place(run) not in new), *now["runs"]]}}
 

@@ -80,6 +80,13 @@ def test_runs_measured_again_replace_those_before() -> None:
     assert "other" in now
 
 
+def test_runs_under_another_load_one_are_none_of_it() -> None:
+    old = {"q": {"saturation_per_s": 20.0, "runs": [run("stock", 0.5, 1, 1.0), run("lamps", 0.5, 1, 2.0)]}}
+    again = {"saturation_per_s": 20.0, "runs": [run("lamps", 0.5, 1, 3.0)]}
+    assert len(merged(old, "q", again)["q"]["runs"]) == 2
+    assert merged(old, "q", again | {"saturation_per_s": 21.0})["q"]["runs"] == again["runs"]
+
+
 @pytest.mark.parametrize("question", questions(), ids=lambda question: question.name)
 def test_every_question_can_be_asked(question) -> None:
     asked = question.asked(tuple(SYSTEMS))
