@@ -28,7 +28,7 @@ from engine_adapter.workload.load import Load
 from engine_adapter.workload.summary import summarize
 from engine_adapter.workload.trace import load_trace
 
-# Measured by `benchmarks.fidelity profile`, and kept: what this shows is not to change with the machine.
+# Measured by the load of `lamps profile`, and kept: what this shows is not to change with the machine.
 PROFILE = RESULTS / "endings-profile.yaml"
 CLIENTS = (8, 16, 32)
 BOTH_WAYS = ("lamps", "bounded_tail")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from benchmarks import report
 from engine_adapter.runtime.activation import Settings
 from lamps_cli.main import COMMANDS, cli
 from policy_dsl.loading import load_text
@@ -20,6 +22,11 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 README = (ROOT / "README.md").read_text()
+
+
+def test_the_latencies_are_those_of_the_results() -> None:
+    """As `python -m benchmarks.report` prints them."""
+    assert report.table(json.loads(report.RESULTS.read_text())) in README
 
 
 def _blocks(language: str, text: str = README) -> list[str]:

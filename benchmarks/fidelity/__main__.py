@@ -1,7 +1,7 @@
 """How far virtual time is from the real engine: runs of a real server, made again in virtual time.
 
-    python -m benchmarks.fidelity real       the engine measured, and the runs, in turn (half an hour)
-    python -m benchmarks.fidelity virtual    the runs in virtual time, and the errors (two minutes)
+    python -m benchmarks.fidelity real       the engine measured, and the runs, in turn (20 minutes)
+    python -m benchmarks.fidelity virtual    the runs in virtual time, and the errors (half a minute)
 
 Before the runs of each seed the engine is measured by the load of `lamps profile`, on a server of its own, and one
 profile is fitted to all those steps: a machine's speed changes within the hour, and two starts of a server differ.
@@ -35,7 +35,7 @@ _MEASURE_S = 180.0
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("real", "virtual"))
+    parser.add_argument("what", nargs="?", choices=("real", "virtual"), default="virtual")
     given = parser.parse_args()
     found: dict[str, Any] = json.loads(FIDELITY.read_text()) if FIDELITY.exists() else {}
     if given.what == "real":
@@ -55,22 +55,28 @@ def real() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         logs = Path(folder)
         for n, seed in enumerate(_SEEDS):
             with serving("fcfs", "random", *SHORT_OF_MEMORY, logs=logs) as url:
-                measured.append(measure(url, None, _MEASURE_S))
+                measured.append(_measured(url))
             for case in cases_of(seed, turned(POLICIES, n)):
                 run = run_of(case.policy, case.trace, case.load, logs)
                 runs.append({"case": asdict(case), "found": metrics(run["summary"])})
     together = _together(measured)
-    fitted = fit_steps(together.steps, together.ended == "complete", together.missed)
+    fitted = fit_steps(together.steps, missed=together.missed)
     profile = profile_of(together, fitted, PROFILE.stem, datetime.now(UTC).date().isoformat())
     PROFILE.write_text(as_yaml(profile), encoding="utf-8")
     print(PROFILE.read_text(encoding="utf-8"))
     return [asdict(one) for one in together.seen], runs
 
 
+def _measured(url: str) -> Measured:
+    """The engine at *url*. Raises SystemExit where that didn't end as it should: no run is worth making then."""
+    found = measure(url, None, _MEASURE_S)
+    if found.ended != "complete":
+        raise SystemExit(f"the engine couldn't be measured: {found.problem or found.ended}")
+    return found
+
+
 def _together(measured: list[Measured]) -> Measured:
-    """Measurements of several starts of one engine, as one. Raises SystemExit where one didn't end as it should."""
-    if odd := [one.ended for one in measured if one.ended != "complete"]:
-        raise SystemExit(f"the engine couldn't be measured: {odd[0]}")
+    """Measurements of several starts of one engine, as one."""
     return replace(
         measured[0],
         steps=[step for one in measured for step in one.steps],

@@ -5,9 +5,8 @@ step (prefill, decode, both) counts the same in all, however many there are. The
 the measured one: else slow steps would weigh less than quick ones and every time would come out too short.
 
 What slows down a step here and there (the API server at work on the engine's core) says nothing of tokens and requests,
-so such steps weigh less; but they are part of what a load takes. So all terms are then made longer by one
-factor, with which the fitted times add up to those measured. Without it they were 3 % short of them, which past
-saturation is 10 % and more of a wait (docs/fidelity.md).
+so such steps weigh less; but they are part of what a load takes. So all terms are then made longer by one factor, with
+which the fitted times add up to those measured.
 """
 
 from __future__ import annotations

@@ -134,6 +134,8 @@ class VirtualEngine:
             priority=priority,
         )
         request.prefill_stats = None  # for vLLM's metrics, which nobody reads here
+        if not self._live:
+            self._timing.wakes()
         self._live[name] = Live(request, known)
         self._timing.comes_or_ends()
         self.scheduler.add_request(request)
@@ -143,7 +145,6 @@ class VirtualEngine:
         if self._live.pop(name, None) is not None:
             self._unanswered.pop(name, None)
             self._accounts.forget(name)
-            self._rests()
             self.scheduler.finish_requests(name, RequestStatus.FINISHED_ABORTED)
 
     def verdict(self, label: str, tool: str | None) -> None:
@@ -299,13 +300,8 @@ class VirtualEngine:
     def _ended(self, name: str) -> Finished:
         live = self._live.pop(name)
         self._timing.comes_or_ends()
-        self._rests()
         self._accounts.ends(live)
         return Finished(name, live.cached or 0, live.started_s or 0.0, live.request.num_preemptions)
-
-    def _rests(self) -> None:
-        if not self._live:
-            self._timing.nothing_left()
 
     def _admitted(self, output: SchedulerOutput) -> None:
         """Note what new and resumed requests found in the prefix cache, and what is computed once more."""

@@ -16,32 +16,29 @@ class Timing:
     def __init__(self, step: StepTimes, requests: Mapping[str, Request]) -> None:
         self._step, self._requests = step, requests
         self._needs_context = bool(step.prefill_context_s or step.context_token_s)
-        self._needs_requests = bool(step.prefill_seq_s or step.request_s or step.wake_s)
         self._came = 0
-        self._idle = True
+        self._wakes = False
 
     def comes_or_ends(self) -> None:
         """A request came to the engine, or ended: the next step takes the longer for it."""
         self._came += 1
 
-    def nothing_left(self) -> None:
-        """The engine has no request any more: its next step is one that it wakes up for."""
-        self._idle = True
+    def wakes(self) -> None:
+        """A request came while there was no other: the next step is the first after idleness."""
+        self._wakes = True
 
     @property
     def owes(self) -> bool:
         """Whether the next step takes longer for requests that came or ended."""
-        return self._needs_requests and self._came > 0
+        return self._step.request_s > 0.0 and self._came > 0
 
     def of(self, output: SchedulerOutput) -> float:
         """Seconds that the step takes, which vLLM has just scheduled."""
         tokens = list(output.num_scheduled_tokens.values())
         decoding = tokens.count(1)
         prefilled = output.total_num_scheduled_tokens - decoding
-        beside_s = 0.0
-        if self._needs_requests:
-            beside_s = self._step.beside(len(tokens) - decoding, self._came, self._idle)
-            self._came, self._idle = 0, False
+        beside_s = self._step.beside(len(tokens) - decoding, self._came, self._wakes)
+        self._came, self._wakes = 0, False
         if not self._needs_context:
             return beside_s + self._step.of(prefilled, 0.0, decoding, 0)
         area, context = 0.0, 0
