@@ -9,6 +9,9 @@ without. At rates between the two an engine that starts empty goes on without a 
 never gets rid of it. Below saturation a queue goes away whatever brought it, so that long runs look like short ones;
 of no higher rate can that be said.
 
+A server in front of the engine, which hands on one request after the other, would let that queue trickle in. The search
+is of the engine without it; what it can hand on is a rate of its own, and saturation the lower of the two.
+
 Sessions of hours would outlast every run. So a run is a window on arrivals that have gone on for ever: sessions are in
 their midst when it opens and when it closes, and of each there are the turns in between.
 """
@@ -74,13 +77,15 @@ def saturation(trace: Trace, profile: Profile, progress: Progress | None = None)
     while high > CLOSE * low:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if served(middle) else (low, middle)
-    return math.sqrt(low * high)
+    return min(math.sqrt(low * high), _handed_on(trace, profile))
 
 
 def serves(trace: Trace, profile: Profile, rate: float) -> bool:
-    """Whether the queue that stock vLLM begins with becomes shorter while *rate* sessions a second go on coming."""
+    """Whether the queue that stock vLLM begins with becomes shorter while *rate* sessions a second go on coming, with
+    no server in front of it."""
     from engine_adapter.virtual.driver import Driver
 
+    profile = profile.model_copy(update={"overhead_s": 0.0, "overhead_token_s": 0.0})
     closes_s = TURNS / (rate * _turns(trace))
     running, queue = queue_of(trace, profile)
     late = Trace(trace.name, (*backlog(trace, running + queue), *window(trace, rate).sessions))
@@ -171,6 +176,13 @@ def _check(trace: Trace, profile: Profile) -> None:
         f"{len(trace.sessions) - fitting} of the {len(trace.sessions)} sessions of {trace.name} have turns of more than"
         f" the {profile.longest} tokens that {profile.name} takes: with lengths x {scale:g} all would fit"
     )
+
+
+def _handed_on(trace: Trace, profile: Profile) -> float:
+    """Sessions a second that the server in front of the engine can hand on."""
+    turns = [turn for session in trace.sessions for turn in session.turns]
+    takes_s = sum(profile.overhead_s + profile.overhead_token_s * turn.prompt for turn in turns)
+    return len(trace.sessions) / takes_s if takes_s else math.inf
 
 
 def _turns(trace: Trace) -> float:

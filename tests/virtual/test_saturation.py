@@ -40,6 +40,16 @@ def test_a_search_without_an_end_ends(monkeypatch: pytest.MonkeyPatch, always: b
     assert all(0 < rate < math.inf for rate in tried)
 
 
+def test_a_server_in_front_of_the_engine_takes_no_part_until_it_is_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "TURNS", 300)
+    alone = saturation(trace(), profile())
+    assert saturation(trace(), profile(overhead_s=1e-3, overhead_token_s=1e-6)) == alone
+    turns = [turn for session in trace().sessions for turn in session.turns]
+    takes_s = sum(100.0 + 0.5 * turn.prompt for turn in turns) / len(trace().sessions)
+    slow = saturation(trace(), profile(overhead_s=100.0, overhead_token_s=0.5))
+    assert slow == pytest.approx(1.0 / takes_s) and slow < alone
+
+
 @pytest.mark.slow
 def test_below_it_a_queue_goes_away_and_above_it_grows_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "TURNS", 1500)
