@@ -102,6 +102,11 @@ class CompiledPolicy:
         """Whether the policy has the rule of these words, such as "while paused"."""
         return words in self.statements
 
+    def highest(self, rule: str) -> tuple[bool, ...]:
+        """Of each key of `rank`, `yield` or `victim`, whether the largest goes first; its rule answers it negated."""
+        keys = {"rank": self._policy.rank, "yield": self._policy.yields, "victim": self._policy.victim}[rule]
+        return tuple(key.highest for key in keys)
+
     @property
     def text(self) -> str:
         """The policy as one file that means the same: what it takes over written out, without tests, and of comments

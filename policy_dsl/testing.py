@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 from policy_dsl import nodes
@@ -21,7 +21,7 @@ from policy_dsl.diagnostics.model import Span
 from policy_dsl.interpret import evaluate
 from policy_dsl.loading import Loaded, load
 from policy_dsl.passing import MOST_ASKINGS, TooManyAskings, World
-from policy_dsl.places import victim_group, yields_last
+from policy_dsl.places import SPARED_AFTER, victim_group, yields_last
 from policy_dsl.types import Handling
 from policy_dsl.verdict import Held, Verdict
 from policy_dsl.worlds import Value
@@ -157,8 +157,11 @@ def _check_order(names: tuple[str, ...], span: Span, rule: str, world: World) ->
         return (victim_group(row, world.promoted(name)), *own, row["request.arrival"])
 
     def shown(name: str) -> str:
-        spared = ", promoted" if rule == "victim" and world.promoted(name) else ""
-        return f"{rule} {', '.join(map(_shown, keys[name]))}{spared}"
+        said = _keys_shown(rule, keys[name], world)
+        if rule == "yield":
+            return said
+        promoted, times = world.promoted(name), float(world.rows[name]["request.preemptions"])
+        return said + ", promoted" * promoted + f", preempted {times:g} times" * (times >= SPARED_AFTER)
 
     backwards = [*keys][::-1]
     found = sorted(keys, key=place)
@@ -198,9 +201,17 @@ def _ordered(names: Sequence[str], world: World) -> list[str]:
 
 
 def _place(name: str, world: World) -> str:
-    row, scalar = world.rows[name], world.policy.scalar
-    keys = ", ".join(map(_shown, scalar.rank(row, world.engine)))  # type: ignore[arg-type]
-    return f"rank {keys}" + (", promoted" if world.promoted(name) else "")
+    keys = world.policy.scalar.rank(world.rows[name], world.engine)  # type: ignore[arg-type]
+    return _keys_shown("rank", keys, world) + (", promoted" if world.promoted(name) else "")
+
+
+def _keys_shown(rule: str, keys: Sequence[Value], world: World) -> str:
+    """The keys of a row under the word of their rule, as the policy writes them: "victim highest 9, 3"."""
+    shown = [
+        f"highest {_shown(not key if isinstance(key, bool) else -float(key))}" if highest else _shown(key)
+        for key, highest in zip_longest(keys, world.policy.highest(rule), fillvalue=False)
+    ]
+    return f"{rule} {', '.join(shown)}"
 
 
 def _alike(wanted: Sequence[Held], found: Sequence[Held]) -> bool:

@@ -15,9 +15,7 @@ from engine_adapter.runtime.engine import Running
 from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.comparing import comparable
-
-# Preemptions in a turn after which a row is a victim only when no other is left.
-SPARED_AFTER = 3
+from policy_dsl.places import SPARED_AFTER
 
 
 class Victims:

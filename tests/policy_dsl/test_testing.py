@@ -39,6 +39,19 @@ def test_a_wrong_order_shows_the_ranks():
     assert not result.passed
 
 
+@pytest.mark.parametrize(
+    ("rank", "of_a", "of_b"),
+    [
+        ("highest request.context > 5tok, request.context", "highest true, 9", "highest false, 3"),
+        ("request.context > 20tok, highest request.context", "false, highest 9", "false, highest 3"),
+    ],
+)
+def test_keys_are_shown_as_the_policy_writes_them(rank, of_a, of_b):
+    rows = "request a { request.context: 9tok } request b { request.context: 3tok }"
+    (failure,) = run(f"rank {rank}", f"{rows} expect rank b, a").failures
+    assert failure.values == (("a", f"rank {of_a}"), ("b", f"rank {of_b}"))
+
+
 def test_promoted_rows_go_first():
     rows = "request a { request.context: 9tok, request.waited: 6s } request b { request.context: 3tok }"
     assert run("rank request.context\npromote when request.waited > 5s", f"{rows} expect rank a, b").passed
@@ -56,9 +69,9 @@ LARGE_AND_SMALL = "request a {{ request.context: 9tok{} }} request b {{ request.
 @pytest.mark.parametrize(
     ("more", "order", "said"),
     [
-        ("", "a, b", "victim -9"),
-        (", request.waited: 6s", "b, a", "victim -9, promoted"),
-        (", request.preemptions: 3", "b, a", "victim -9"),
+        ("", "a, b", "victim highest 9"),
+        (", request.waited: 6s", "b, a", "victim highest 9, promoted"),
+        (", request.preemptions: 3", "b, a", "victim highest 9, preempted 3 times"),
     ],
 )
 def test_who_was_promoted_or_preempted_three_times_is_preempted_last(more, order, said):
