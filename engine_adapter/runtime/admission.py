@@ -85,7 +85,7 @@ class Admission:
         """
         let_in = np.ones(len(ids), np.bool_)
         if self._gated and self._now().running:
-            deciding, began = self._asking.deciding, self._asking.deciding.begins()
+            deciding, began = self._asking.deciding, self._asking.deciding.begins("admit")
             try:
                 let_in = self._asked_at_once(rows, hoisted)
                 deciding.asked("admit", began)
@@ -180,7 +180,7 @@ class Admission:
         engine = self._seen_by(turn.session.class_name)
         if pins_gone_tokens:
             engine = _without_pins(engine, pins_gone_tokens)
-        deciding, began = self._asking.deciding, self._asking.deciding.begins()
+        deciding, began = self._asking.deciding, self._asking.deciding.begins("admit")
         try:
             return self._asking.policy.scalar.admit(self._read(turn), engine)
         except Exception:

@@ -299,7 +299,6 @@ class Runtime:
             self.shadow.new_step()
         self.step += 1
         self._present.forget()
-        self.guard.new_step()
         now = self.engine.clock()
         if self.expecting.foretelling is not None:
             self._take_up_forecasts(self.expecting.foretelling)

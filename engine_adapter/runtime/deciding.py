@@ -81,9 +81,9 @@ class Deciding:
         """The number of the present step."""
         return self._step()
 
-    def begins(self) -> float:
+    def begins(self, rule: str) -> float:
         """A rule is about to be asked: the instant, of `perf_counter`."""
-        self.guard.asks()
+        self.guard.asks(rule)
         return perf_counter()
 
     def asked(self, rule: str, began: float, waiting: int = 0) -> None:
@@ -129,7 +129,7 @@ class Deciding:
 
     def _on_call(self, turn: Turn, engine: Snapshot) -> tuple[Verdict, Mapping[str, Value] | None]:
         """The answer, and the values it was made from; None where the rule failed."""
-        began = self.begins()
+        began = self.begins("on call")
         try:
             row = self._read_call(turn, self._engine.clock(), self._step())
             verdict = self.policy.scalar.on_call(row, engine)
@@ -176,7 +176,7 @@ class Deciding:
 
     def while_paused(self, turn: Turn, in_force: Handling, can: Possible) -> Verdict | None:
         """What `while paused` says of a session whose call runs; None on a fault: what is in force stays."""
-        began = self.begins()
+        began = self.begins("while paused")
         try:
             verdict = self.policy.scalar.paused(self._paused_row(turn, in_force), self._granting(can))
         except Exception:

@@ -61,7 +61,7 @@ class Victims:
         """Of every running request; None where the rule fails, which leaves the order of the engine."""
         deciding, engine = self._asking.deciding, self._asking.snapshot()
         ask = self._asking.policy.scalar.victim_keys
-        began = deciding.begins()
+        began = deciding.begins("victim")
         try:
             found = []
             for request in running:

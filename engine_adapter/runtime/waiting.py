@@ -89,7 +89,7 @@ class Waiting:
 
         A failing rule: arrival order, counted.
         """
-        asking, deciding, began = self._asking, self._asking.deciding, self._asking.deciding.begins()
+        asking, deciding, began = self._asking, self._asking.deciding, self._asking.deciding.begins("rank")
         try:
             if self._volatile:
                 self._volatile.rewrite(self.table)

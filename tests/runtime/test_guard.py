@@ -110,6 +110,8 @@ def test_a_rank_that_takes_too_long_is_ejected(
     for n in range(15):
         runtime.dequeue(f"r{n}")
     assert steps(runtime, world, 1) == ["r19", "r18", "r17", "r16", "r15"]  # the answer is there: it stands
+    assert runtime.guard.sentence == ""  # slow by the clock: from now on the processor's time is read
+    steps(runtime, world, 1)
     assert runtime.counters["overruns.rank"] == 1 and not runtime.guard.failures
     assert runtime.guard.sentence == "longer than 10 times the budget took `rank` once"
     steps(runtime, world, MOST)
@@ -130,6 +132,24 @@ def test_a_machine_that_pauses_is_no_fault_of_the_policy(
         arrive(runtime, f"r{n}", 50 + n)
     steps(runtime, world, 100)
     assert runtime.in_force.state == ON and runtime.guard.sentence == ""
+
+
+def test_the_processors_time_is_read_of_rules_that_were_slow_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter(range(1_000_000))
+    monkeypatch.setattr("engine_adapter.runtime.guard.thread_time", lambda: float(next(readings)))
+    guard = Guard(timed=True)
+
+    def ask(rule: str, seconds: float) -> bool:
+        guard.asks(rule)
+        return guard.asked(rule, seconds)
+
+    assert not any(ask("rank", 1e-6) for _ in range(100)) and next(readings) == 0
+    assert not ask("rank", 5.0)  # when it began the time wasn't read
+    assert not any(ask("victim", 1e-6) for _ in range(100)) and next(readings) == 1
+    assert not any(ask("rank", 1e-6) for _ in range(ASKINGS - 1))
+    assert ask("rank", 5.0)
+    assert not any(ask("rank", 1e-6) for _ in range(2 * ASKINGS)) and not ask("rank", 5.0)
+    assert guard.overruns == {"rank": 1}
 
 
 LAST_FIRST = "rank highest request.arrival\non call preserve"
