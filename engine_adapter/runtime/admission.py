@@ -42,6 +42,7 @@ class Admission:
         self._asking = asking
         self._gated = policy.states("admit")
         self._limits = RunningLimits(asking)
+        self._counts_classes = self._limits.of_classes
         self._reserves = {
             name: float(has[RESERVE]) for name, has in policy.classes.items() if has.get(RESERVE)
         }  # fmt: skip
@@ -219,12 +220,13 @@ class Admission:
         pinned = asking.calls.ledger.tokens
         self._load = load = asking.engine.load()
         engine: dict[str, float | bool] = {**asking.snapshot(), **occupancy(load, pinned)}
-        each = bool(self._limits) or self._sums_seated or self._sums_classes
+        each = self._counts_classes or self._sums_seated or self._sums_classes
         running = asking.engine.running() if each else ()
         if self._sums_seated:
             engine[totals.SEATED] = totals.seated_tokens(running, asking.turns, pinned)
         if self._limits:
-            self._runs = Runs(load.running, totals.running_by_class(running, asking.turns), engine)
+            of_class = totals.running_by_class(running, asking.turns) if self._counts_classes else {}
+            self._runs = Runs(load.running, of_class, engine)
         if self._sums_classes:
             self._held_of = totals.tokens_by_class(running, asking.turns, asking.calls.ledger)
         self._snapshot = engine

@@ -39,6 +39,11 @@ class RunningLimits:
         self.names = tuple(sorted(filter(of_waiting, policy.scalar.limits), key=_class_of, reverse=True))
         self._by = frozenset(name for name in self.names if policy.states(f"limit {name} ... by"))
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether one counts the requests of a class, for which all that run are looked at."""
+        return any(map(_class_of, self.names))
+
     def __bool__(self) -> bool:
         return bool(self.names)
 
@@ -96,9 +101,8 @@ class RunningLimits:
         keys, by = (tuple(key[places] for key in part) for part in (keys, by))
         order = first(keys, waiting.rows["request.arrival"][places], count, promoted, by)
         deciding.asked(f"limit {name}", began, len(places))
-        undefined = np.any([np.isnan(key) for key in keys], axis=0)
-        if undefined.any():
-            deciding.no_number(f"limit {name}", float(np.mean(undefined)))
+        if any(np.isnan(np.min(key)) for key in keys):
+            deciding.no_number(f"limit {name}", float(np.mean(np.any([np.isnan(key) for key in keys], axis=0))))
         found: Column = places[order]
         return found
 
