@@ -1,4 +1,4 @@
-"""Times what a step asks while many requests wait at a gate that refuses them all.
+"""Times what a step asks while many requests wait at a gate that refuses them all, or for the few places of a limit.
 
 `python -m benchmarks.gate` prints p50 and p99 of ranking and asking together, and the time of one request asked about
 alone, with so many waiting; it writes benchmarks/results/gate.json. The engine is made up and has free seats:
@@ -37,20 +37,24 @@ POLICIES = {
     "plain": 'lamps 1\npolicy plain "P."\nrank request.context\nadmit when engine.held_tokens <= request.context\n',
     "coding_agents": "",
     "tokencake_like": "",
+    "places": 'lamps 1\npolicy places "P."\nrank request.arrival\nlimit running <= 69 by highest request.context\n',
+    "promoted": 'lamps 1\npolicy promoted "P."\nrank predict.output\npromote when request.waited >= 1min\n'
+    "limit running <= 69 by predict.output * request.context\n",
 }
+RUNNING, PLACES = 64, 5
 
 
-def waiting_at_the_gate(policy: str, requests: int) -> tuple[Runtime, GatedQueue]:
-    """So many requests, and an engine whose memory is full."""
+def waiting_at_the_gate(policy: str, requests: int, admitted: list[Any]) -> tuple[Runtime, GatedQueue]:
+    """So many requests, and an engine whose memory is full, which runs those *admitted* as well."""
     text = POLICIES[policy]
     loaded = load_text(text) if text else load(ROOT / "policies" / f"{policy}.lamps")
     assert loaded.policy is not None, loaded.diagnostics
     engine = Engine(
         EngineFacts(100_000, 16, 16, 1024.0, 8192, can_preserve=True),
-        load=lambda: EngineLoad(running=64, waiting=requests, running_tokens=99_000, free_tokens=1_000),
+        load=lambda: EngineLoad(RUNNING + len(admitted), waiting=requests, running_tokens=99_000, free_tokens=1_000),
         release=lambda blocks: None,
         clock=lambda: 0.0,
-        running=lambda: [Running(f"runs{n}", 1_500) for n in range(64)],
+        running=lambda: [Running(f"runs{n}", 1_500) for n in range(RUNNING + len(admitted))],
     )
     runtime = Runtime(compile_policy(loaded.policy, loaded.source), engine, Predictor(), CostModel())
     queue = GatedQueue(runtime, lambda: False)
@@ -62,16 +66,23 @@ def waiting_at_the_gate(policy: str, requests: int) -> tuple[Runtime, GatedQueue
 
 
 def measure(policy: str, requests: int) -> dict[str, object]:
-    runtime, queue = waiting_at_the_gate(policy, requests)
+    admitted: list[Any] = []
+    runtime, queue = waiting_at_the_gate(policy, requests, admitted)
     taken, asking = [], []
     for number in range(STEPS):
         runtime.begin_step()
         runtime.engine_now()
         start = time.thread_time_ns()
         queue.new_step()
-        assert not queue
+        some = bool(queue)
         if number >= 50:
             taken.append((time.thread_time_ns() - start) / 1_000.0)
+        while some and queue:
+            admitted.append(queue.pop_request())
+        assert len(admitted) == (PLACES if runtime.policy.states("limit running ... by") else 0)
+        queue.prepend_requests(admitted)
+        admitted.clear()
+        runtime.admission.moved()
         start = time.thread_time_ns()
         runtime.may_start("r0")
         asking.append((time.thread_time_ns() - start) / 1_000.0)

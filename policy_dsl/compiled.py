@@ -17,6 +17,7 @@ from policy_dsl.codegen.scalar import decision_roots
 from policy_dsl.codegen.texts import TextTable
 from policy_dsl.diagnostics.model import Source
 from policy_dsl.flat import alone
+from policy_dsl.limits import of_waiting
 from policy_dsl.scalar_rules import ScalarRules
 from policy_dsl.settle import Rules, settle
 from policy_dsl.types import Handling
@@ -62,10 +63,10 @@ class CompiledPolicy:
     """One policy, checked and compiled. Immutable; `with_params` makes another.
 
     Which signals of a row its rules read (keys as `call.duration.p90`, `class.weight`, `hint.critical`):
-    *rank_keys*: rank, promote and `admit`, of waiting requests; *row_keys*: rank, promote and the foreseen handling;
-    *call_keys*: `on call`;
+    *rank_keys*: rank, promote, `admit` and the `by` of limits on what runs, of waiting requests; *row_keys*: rank,
+    promote and the foreseen handling; *call_keys*: `on call`;
     *admit_keys*: `admit`; *victim_keys*: `victim`, of running requests; *paused_keys*: `while paused`, `yield` and
-    the `by` of limits, of paused sessions; *class_keys*: the conditions of classes.
+    the `by` of other limits, of paused sessions; *class_keys*: the conditions of classes.
     *limit_keys*: signals of the engine that the bounds of limits read. *promote_keys*: all that `promote` reads.
     *engine_keys*: signals of the engine that any rule reads, *call_engine_keys* that `on call` does.
     *statements*: the rules that the policy states, by their words ("on call at arrival", "limit batch.running"); a
@@ -90,7 +91,7 @@ class CompiledPolicy:
         self._rules = rules = settle(policy, params)
         reads = _reads(rules)
         row_keys = {rule: _rows(keys) for rule, keys in reads.items()}
-        self.rank_keys, self.row_keys = row_keys["rank"] | row_keys["admit"], row_keys["row"]
+        self.rank_keys, self.row_keys = row_keys["rank"] | row_keys["admit"] | row_keys["places"], row_keys["row"]
         self.call_keys, self.admit_keys = row_keys["call"], row_keys["admit"]
         self.victim_keys, self.paused_keys = row_keys["victim"], row_keys["paused"]
         self.class_keys, self.limit_keys, self.promote_keys = row_keys["class"], reads["limit"], reads["promote"]
@@ -148,7 +149,8 @@ class CompiledPolicy:
 
         rules = self._rules
         places = Places(self._source, self._policy.stated)
-        return BatchRules(rules.rank, rules.promote, rules.by, places, self._texts, rules.admit)
+        shares = {limit.name: limit.by for limit in rules.limits if limit.by and of_waiting(limit.name)}
+        return BatchRules(rules.rank, rules.promote, rules.by, places, self._texts, rules.admit, shares)
 
 
 def _grants(decision: ir.Decision) -> frozenset[str]:
@@ -187,7 +189,8 @@ def _reads(rules: Rules) -> dict[str, frozenset[str]]:
     promote = () if rules.promote is None else (rules.promote,)
     paused = () if rules.paused is None else decision_roots(rules.paused)
     again = rules.paused is not None and _asks_again(rules.paused)
-    shared_out = tuple(key for limit in rules.limits for key in limit.by)
+    shared_out = [key for limit in rules.limits if not of_waiting(limit.name) for key in limit.by]
+    places = [key for limit in rules.limits if of_waiting(limit.name) for key in limit.by]
     called = keys_read(decision_roots(rules.on_call)) | _grants(rules.on_call)
     granted = _grants(rules.paused) if rules.paused is not None else frozenset[str]()
     return {
@@ -195,6 +198,7 @@ def _reads(rules: Rules) -> dict[str, frozenset[str]]:
         "promote": keys_read(promote),
         "row": keys_read((*rules.rank, *rules.by, *promote, rules.handling)),
         "call": called,
+        "places": keys_read(places),
         "admit": keys_read(() if rules.admit is None else (rules.admit,)),
         "victim": keys_read(rules.victim),
         "paused": keys_read((*paused, *rules.yields, *shared_out)) | granted | (called if again else frozenset()),

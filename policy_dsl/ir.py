@@ -226,8 +226,8 @@ class Policy:
     """A checked policy. Statements that are absent are None or empty; the default for `on call` is discard.
 
     Rules about waiting and running rows read `handling` as foreseen, or as decided at arrival (the hidden signal
-    `call.decided`). `paused`, `yields` and the `by` of limits are asked about paused sessions: there it is what is in
-    force (the hidden signal `call.handling`).
+    `call.decided`). `paused`, `yields` and the `by` of limits, but for those on what runs, are asked about paused
+    sessions: there it is what is in force (the hidden signal `call.handling`).
     *flat* is the text that the policy is made of, inherited statements included, tests not. *stated*: where each rule
     stands, by its words ("while paused", "limit pinned", "class batch"): inherited ones are in other files.
     """

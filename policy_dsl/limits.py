@@ -35,6 +35,11 @@ def limit_of(name: str) -> LimitInfo:
     return LIMITS[name.rpartition(".")[2]]
 
 
+def of_waiting(name: str) -> bool:
+    """Whether the `by` of a limit is about waiting requests, as `rank` is; else it is about paused sessions."""
+    return limit_of(name).name == "running"
+
+
 def names(classes: Iterable[str]) -> list[str]:
     """All that can be limited where these classes are declared."""
     return [*LIMITS, *(f"{c}.{what}" for c in classes for what in PER_CLASS)]

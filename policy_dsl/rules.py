@@ -9,7 +9,7 @@ from policy_dsl.agree import said
 from policy_dsl.catalogue import signal_of
 from policy_dsl.diagnostics import codes
 from policy_dsl.elaborate import Elaborator
-from policy_dsl.limits import LIMITS, LimitInfo, limit_of, names
+from policy_dsl.limits import LIMITS, LimitInfo, limit_of, names, of_waiting
 from policy_dsl.names import did_you_mean
 from policy_dsl.rows import changed, parts, reads
 from policy_dsl.scope import Env
@@ -105,7 +105,8 @@ def limit(el: Elaborator, s: nodes.LimitStatement, env: Env, classes: Sequence[s
     known = name in names(classes)
     if not known:
         _unknown_limit(el, s.name, classes)
-    bound, by = el.expr(s.bound, env), keys_of_paused(el, s.by, env)
+    ordered = keys if known and of_waiting(name) else keys_of_paused
+    bound, by = el.expr(s.bound, env), ordered(el, s.by, env)
     if bound is None or by is None or not known or not _reads_engine_only(el, s, bound, env):
         return None
     info = limit_of(name)

@@ -140,6 +140,9 @@ class ScalarRules:
         return 0.0 if math.isnan(bound) else float(bound)
 
     def limit_by(self, name: str, row: Row, engine: Engine) -> Keys:
-        """The keys by which what is left of the limit is shared out; empty: in the order of asking."""
+        """The keys by which what is left of the limit is shared out; empty: in the order of asking.
+
+        *row*: of a paused session, of a waiting request for a limit on what runs.
+        """
         rule = self._limits_by.get(name)
         return () if rule is None else rule(row, engine)

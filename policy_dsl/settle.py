@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from policy_dsl import ir
 from policy_dsl.codegen.lower import postorder, rebuild, with_params
-from policy_dsl.limits import limit_of
+from policy_dsl.limits import limit_of, of_waiting
 from policy_dsl.types import BOOL, INSTANT, Kind, quantity
 from policy_dsl.units import SECOND
 
@@ -22,7 +22,7 @@ _COMPARED = (Kind.QUANTITY, Kind.INSTANT)
 
 @dataclass(frozen=True, slots=True)
 class SettledLimit:
-    """*bound* in the unit of the limit, never a share."""
+    """*bound* in the unit of the limit, never a share. *by*: of waiting requests or of paused sessions."""
 
     name: str
     bound: ir.Node
@@ -73,7 +73,7 @@ def settle(policy: ir.Policy, params: Mapping[str, float]) -> Rules:
             info = limit_of(limit.name)
             total = builder.read(info.total, quantity(info.unit), limit.span)
             made = builder.node(ir.Binary, quantity(info.unit), limit.span, "*", made, total)
-        return SettledLimit(limit.name, made, keys(limit.by, one))
+        return SettledLimit(limit.name, made, keys(limit.by, before if of_waiting(limit.name) else one))
 
     promote, paused = policy.promote, policy.paused
     arrival = builder.read("request.arrival", INSTANT, policy.handling.span)

@@ -27,8 +27,9 @@ from policy_dsl.param_words import param_values
 # The statements of a policy that have an effect here; the others are refused, never ignored.
 CARRIED_OUT = frozenset({
     "rank", "on call", "on call at arrival", "while paused", "yield", "victim", "admit", "promote", "class",
-    "limit pinned", "limit pinned ... by", "limit running", "limit host", "limit swapping", "limit swapping ... by",
-    "limit CLASS.pinned", "limit CLASS.pinned ... by", "limit CLASS.running",
+    "limit pinned", "limit pinned ... by", "limit CLASS.pinned", "limit CLASS.pinned ... by",
+    "limit running", "limit running ... by", "limit CLASS.running", "limit CLASS.running ... by",
+    "limit host", "limit host ... by", "limit swapping", "limit swapping ... by",
 })  # fmt: skip
 
 NO_PROFILE = Start()

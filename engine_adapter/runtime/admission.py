@@ -7,30 +7,32 @@ keeps a gate from starving anybody (LANGUAGE.md, S5):
 - a promoted request that is refused reserves: until it starts nothing behind it is admitted, promoted or not, so that
   what it needs comes free, and pins yield to it once that lets it in;
 - a limit on what runs counts requests, all alike: who is first in order is first in below it. So it doesn't reserve,
-  and is never less than one request.
+  and is never less than one request. Where another order gives out what it leaves (running_limits.py), the promoted
+  are first in that one, too.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from engine_adapter.runtime import totals
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.engine import EngineLoad, occupancy
-from engine_adapter.runtime.table import CLASS, Column, Columns
+from engine_adapter.runtime.running_limits import RunningLimits, Runs
+from engine_adapter.runtime.table import CLASS, Column, Columns, InColumns
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.classes import RESERVE
 
 GATE = "gate"
 _ELSEWHERE = "engine.reserved_elsewhere"
-_NONE = np.zeros(0, np.bool_)
+_OPEN, _GATED, _LIMITED = 0, 1, 2  # what keeps a request out; from 2 on the limits, by their place among them
+_NOBODY = np.zeros(0, np.intp)
 
 
 class Admission:
-    """The gate of one policy. `lets_in` asks about all that wait at once, `ask` about the next in order, for good.
+    """The gate of one policy. `lets_in` asks about all that wait at once; `ask` about the next of them, for good.
 
     *reserved_for*: the promoted request that is refused and keeps all behind it out; "" without one.
     """
@@ -39,7 +41,8 @@ class Admission:
         policy = asking.policy
         self._asking = asking
         self._gated = policy.states("admit")
-        self._limits = tuple(name for name in policy.scalar.limits if name.rpartition(".")[2] == "running")
+        self._limits = RunningLimits(asking)
+        self._counts_classes = self._limits.of_classes
         self._reserves = {
             name: float(has[RESERVE]) for name, has in policy.classes.items() if has.get(RESERVE)
         }  # fmt: skip
@@ -49,10 +52,10 @@ class Admission:
         self._asked = 0  # in this step
         self._load: EngineLoad | None = None  # as of the last admission; None: to be asked
         self._snapshot: dict[str, float | bool] = {}
-        self._running_of: Mapping[str, int] = {}
+        self._runs = Runs()
         self._held_of: Mapping[str, int] = {}
         self._words: dict[str, str] = {}  # of those that were asked about one by one
-        self._seen: tuple[list[str], Column] = ([], _NONE)  # all at once: who waited, and who of them might start
+        self._seen: tuple[list[str], Column] = ([], _NOBODY)  # all at once: who waited, and what kept each out
         self._left: set[str] = set()  # of these, who waits no longer
         self.reserved_for = ""
 
@@ -64,35 +67,53 @@ class Admission:
     @property
     def refused(self) -> dict[str, str]:
         """What kept each waiting request out when it was last asked about, by id."""
-        return {**dict.fromkeys(self._closed(), GATE), **self._words}
+        limited: dict[str, str] = {}  # these come last: who has no place isn't asked alone any more
+        for cause, limit in enumerate(self._limits.names, _LIMITED):
+            limited |= dict.fromkeys(self._out(cause), f"limit {limit}")
+        return {**self._at_the_gate(), **limited}
 
     @property
     def gated(self) -> int:
         """How many waiting requests `admit` refuses, as of when it was last asked."""
         if not self._words and not self._left:
-            ids, let_in = self._seen
-            return len(ids) - int(np.count_nonzero(let_in))
-        return sum(word == GATE for word in self.refused.values())
+            return int(np.count_nonzero(self._seen[1] == _GATED))
+        return sum(word == GATE for word in self._at_the_gate().values())
 
-    def _closed(self) -> Iterator[str]:
-        ids, let_in = self._seen
-        return (ids[place] for place in np.flatnonzero(~let_in).tolist() if ids[place] not in self._left)
+    def _at_the_gate(self) -> dict[str, str]:
+        """Who is out but for those whom a limit leaves no place: as all were asked at once, then one by one."""
+        return {**dict.fromkeys(self._out(_GATED), GATE), **self._words}
 
-    def lets_in(self, ids: Sequence[str], rows: Columns, hoisted: tuple[Column, ...]) -> Column:
-        """Which of all that wait `admit` lets in, with what the step has admitted counted. A failing rule: all.
+    def _out(self, cause: int) -> Iterator[str]:
+        ids, causes = self._seen
+        return (ids[place] for place in np.flatnonzero(causes == cause).tolist() if ids[place] not in self._left)
 
-        While nothing runs all are let in: the first in order starts, whatever `admit` says.
+    def lets_in(self, waiting: InColumns) -> Column:
+        """Who of all that wait is to be asked about, in order: of those whom `admit` lets in, with what the step has
+        admitted counted, and of the promoted, whose refusal reserves, those that have a place in each limit.
+
+        A failing rule lets in all. While nothing runs the gate does: the first in order starts, whatever `admit` says.
         """
-        let_in = np.ones(len(ids), np.bool_)
+        let_in = self._let_in(waiting)
+        asked = let_in | waiting.promoted
+        causes = np.where(let_in, _OPEN, _GATED)
+        if self._limits:
+            self._now()
+            for name, out in self._limits.without_place(waiting, asked, self._runs).items():
+                causes[out] = _LIMITED + self._limits.names.index(name)
+                asked &= ~out
+        self._seen, self._left = (list(waiting.ids), causes), set()
+        return asked
+
+    def _let_in(self, waiting: InColumns) -> Column:
         if self._gated and self._now().running:
             deciding, began = self._asking.deciding, self._asking.deciding.begins("admit")
             try:
-                let_in = self._asked_at_once(rows, hoisted)
+                let_in = self._asked_at_once(waiting.rows, waiting.hoisted)
                 deciding.asked("admit", began)
+                return let_in
             except Exception:
                 deciding.raised("admit", began)
-        self._seen, self._left = (list(ids), let_in), set()
-        return let_in
+        return np.ones(len(waiting.ids), np.bool_)
 
     def _asked_at_once(self, rows: Columns, hoisted: tuple[Column, ...]) -> Column:
         batch, classes = self._asking.policy.batch, self._asking.policy.classes
@@ -136,7 +157,7 @@ class Admission:
         """Whether the next in order may start; what keeps it is in `refused`."""
         turn = self._asking.turns[request_id]
         first, self._asked = not self._asked, self._asked + 1
-        word = f"reserved for {self.reserved_for}" if self.reserved_for else self._over_limit(turn)
+        word = f"reserved for {self.reserved_for}" if self.reserved_for else self._over(turn)
         if not word and self._gated and not self._passes(turn):
             if first and not self._now().running:
                 self._asking.deciding.count("admit.overruled")
@@ -150,29 +171,15 @@ class Admission:
         self._words[request_id] = word
         return False
 
-    # --- the rules -------------------------------------------------------------------------------
+    # --- the gate --------------------------------------------------------------------------------
 
-    def _over_limit(self, turn: Turn) -> str:
-        """The limit on running requests that *turn* would break; "" where none."""
-        for name in self._limits:
-            of_class = name.rpartition(".")[0]
-            if of_class and of_class != turn.session.class_name:
-                continue
-            load = self._now()
-            running = self._running_of.get(of_class, 0) if of_class else load.running
-            if running + 1 > max(self._bound(name), 1.0):
-                return f"limit {name}"
-        return ""
-
-    def _bound(self, name: str) -> float:
-        deciding = self._asking.deciding
-        deciding.guard.asked(f"limit {name}")
-        try:
-            bound = self._asking.policy.scalar.limit(name, self._snapshot)
-        except Exception:
-            deciding.fault(f"limit {name}")
-            return math.inf
-        return math.inf if bound is None else bound
+    def _over(self, turn: Turn) -> str:
+        """The word for a limit that leaves the turn no place; "" where all have one."""
+        if not self._limits:
+            return ""
+        self._now()
+        over = self._limits.over(turn.session.class_name, self._runs)
+        return f"limit {over}" if over else ""
 
     def _passes(self, turn: Turn, pins_gone_tokens: int = 0) -> bool:
         """Ask `admit`, as if pins of so many tokens had been given back. A failing rule lets in; counted."""
@@ -213,12 +220,13 @@ class Admission:
         pinned = asking.calls.ledger.tokens
         self._load = load = asking.engine.load()
         engine: dict[str, float | bool] = {**asking.snapshot(), **occupancy(load, pinned)}
-        each = bool(self._limits) or self._sums_seated or self._sums_classes
+        each = self._counts_classes or self._sums_seated or self._sums_classes
         running = asking.engine.running() if each else ()
         if self._sums_seated:
             engine[totals.SEATED] = totals.seated_tokens(running, asking.turns, pinned)
         if self._limits:
-            self._running_of = totals.running_by_class(running, asking.turns)
+            of_class = totals.running_by_class(running, asking.turns) if self._counts_classes else {}
+            self._runs = Runs(load.running, of_class, engine)
         if self._sums_classes:
             self._held_of = totals.tokens_by_class(running, asking.turns, asking.calls.ledger)
         self._snapshot = engine

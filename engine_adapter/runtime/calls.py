@@ -174,7 +174,7 @@ class Calls:
             else:
                 self._change(paused, verdict, now)
         if len(wishes) > 1:
-            wishes.sort(key=lambda wish: comparable(self._share_keys(wish[0])))
+            wishes.sort(key=lambda wish: self._place(wish[0]))
         for paused, verdict in wishes:
             there_is_room = self.keeping.possible(paused.turn).swap
             self._change(paused, verdict if there_is_room else self._ask(paused, swap=False), now)
@@ -192,8 +192,10 @@ class Calls:
         if paused.handling is not Handling.DISCARD:
             self.askings.asked(paused.turn.session.key, now, self._step)
 
-    def _share_keys(self, paused: Paused) -> tuple[float, ...]:
-        return self._deciding.share_keys("swapping", paused.turn, paused.handling)
+    def _place(self, paused: Paused) -> list[tuple[tuple[bool, float], ...]]:
+        """Among those that wish to swap: as `limit swapping` shares out what it leaves, then as `limit host` does."""
+        limits = ("swapping", "host")
+        return [comparable(self._deciding.share_keys(limit, paused.turn, paused.handling)) for limit in limits]
 
     def adopt(self, now: float) -> None:
         """Another policy decides: it is asked about whose call runs as often as it says. What is held stays."""

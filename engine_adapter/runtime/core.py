@@ -193,7 +193,8 @@ class Runtime:
         return self.waiting.first(count)
 
     def first_open(self, count: int) -> list[str]:
-        """The *count* that go next of those that the gate would let in now, and of the promoted."""
+        """The *count* that go next of those to be asked about: whom the gate would let in now, and who is promoted; of
+        them whom the limits leave a place."""
         return self.waiting.first(count, self.admission.lets_in)
 
     def admitted(self, cached_tokens: Mapping[str, int]) -> None:

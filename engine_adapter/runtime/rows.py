@@ -50,5 +50,5 @@ def tabled(policy: CompiledPolicy, turns: Iterable[Turn], now: float, step: int)
 
 def reads(policy: CompiledPolicy, *signals: str) -> bool:
     """Whether some rule of *policy* about rows reads one of *signals*."""
-    keys = (policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys, policy.admit_keys)
+    keys = (policy.rank_keys, policy.row_keys, policy.call_keys, policy.paused_keys, policy.victim_keys)
     return not frozenset[str]().union(*keys).isdisjoint(signals)

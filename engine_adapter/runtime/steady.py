@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine_adapter.runtime.table import Batch, LetsIn, Value, WaitingTable
+from engine_adapter.runtime.table import Batch, InColumns, LetsIn, Value, WaitingTable
 
 Rank = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[float, ...]]
 # One key is whether it is not a number, and the number: what is none comes after all numbers. The promoted come first.
@@ -79,7 +79,7 @@ class SteadyTable(WaitingTable):
         if not self.ids or k <= 0:
             return []
         rows, hoisted = self._columns_now(engine, now, step)
-        places = np.flatnonzero(lets_in(self.ids, rows, hoisted) | self._promoted[: len(self.ids)])
+        places = np.flatnonzero(lets_in(InColumns(self.ids, rows, hoisted, self._promoted[: len(self.ids)])))
         found = sorted((self._ranked_as[name], name) for name in (self.ids[place] for place in places.tolist()))
         return [name for _, name in found[:k]]
 

@@ -56,8 +56,18 @@ class Batch(Protocol):
     ) -> tuple[Column, ...]: ...
 
 
-# Says of rows, given by ids, columns and hoisted columns, which may start now.
-LetsIn = Callable[[Sequence[str], Columns, tuple[Column, ...]], Column]
+@dataclass(frozen=True, slots=True)
+class InColumns:
+    """All that wait: their *ids*, their columns of now, the hoisted ones, who is promoted. Don't write, don't keep."""
+
+    ids: Sequence[str]
+    rows: Columns
+    hoisted: tuple[Column, ...]
+    promoted: Column
+
+
+# Says who of them is to be asked about, in order.
+LetsIn = Callable[[InColumns], Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +212,12 @@ class WaitingTable:
     def first_open(
         self, k: int, engine: Mapping[str, float | bool], now: float, step: int, lets_in: LetsIn
     ) -> list[str]:
-        """The ids of the first *k* of those that *lets_in* lets in, and of the promoted, in the policy's order."""
+        """The ids of the first *k* of those that *lets_in* lets in, in the policy's order."""
         if not self.ids or k <= 0:
             return []
         rows, hoisted = self._columns_now(engine, now, step)
         promoted = self._promote(rows, hoisted, engine)
-        places = np.flatnonzero(lets_in(self.ids, rows, hoisted) | promoted)
+        places = np.flatnonzero(lets_in(InColumns(self.ids, rows, hoisted, promoted)))
         if not len(places):
             return []  # nobody's rank matters
         keys, by = self._keyed(rows, hoisted, engine, promoted)

@@ -85,7 +85,7 @@ class Waiting:
                 self.reread(turn)
 
     def first(self, count: int, lets_in: LetsIn | None = None) -> list[str]:
-        """The *count* requests that go next, in order; only those that *lets_in* lets in, and the promoted.
+        """The *count* requests that go next, in order; only those that *lets_in* lets in.
 
         A failing rule: arrival order, counted.
         """

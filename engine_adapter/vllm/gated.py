@@ -13,9 +13,9 @@ from vllm.v1.request import Request
 
 from engine_adapter.vllm.queue import FIRST_RANKED, RankedQueue, Ranker
 
-# Refusals of single requests in a step: as many as are ranked at once, and as many of the others, by turns. The gate is
-# asked about all that wait at once (benchmarks/gate.py), so they are those that a limit keeps out, or for whom there is
-# no room any more.
+# Refusals of single requests in a step: as many as are ranked at once, and as many of the others, by turns. Gate and
+# limits are asked about all that wait at once (benchmarks/gate.py): these are those for whom the step's own admissions
+# left no room.
 MOST_REFUSED = 2 * FIRST_RANKED
 
 

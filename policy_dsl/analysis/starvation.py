@@ -4,7 +4,8 @@ What is proved is bounded overtaking: once a request has waited T, no later arri
 it, provided that the engine finishes what it starts and that `admit` lets the first in. It is no
 bound on waiting: in overload all have waited T, and the order is that of arrival.
 
-*Order*: the first key is the arrival (or a clock that runs at the same speed for all).
+*Order*: the first key is the arrival (or a clock that runs at the same speed for all); the same of a limit on what runs
+that is given out `by` an order, as one without a place doesn't start.
 *Guard*: `promote` holds for every row that has waited T, and the order among promoted rows is
 itself bounded. Ranges say so: with every clock of the row at T or more, the condition cannot fail.
 *Ageing*: with A having waited T and B just arrived, A's first key lies below B's, whatever else
@@ -29,6 +30,7 @@ from policy_dsl.analysis.ranges import Ranges, ranges_of
 from policy_dsl.analysis.signals import LONGEST_S, Values, assuming, plausible
 from policy_dsl.catalogue import Changes, signal_of
 from policy_dsl.codegen.lower import keys_read
+from policy_dsl.limits import of_waiting
 
 _TURN_CLOCKS_S = ("request.age", "request.waited")
 _SESSION_CLOCKS_S = ("session.age", "session.waited")
@@ -44,7 +46,7 @@ class Overtaking:
     """*word*: order, guard, ageing or unproved. *bound* is T with its unit, "" where there is none to say.
 
     *t* is T as a number, in seconds or (where *unit* is "steps") engine steps; None where T is an
-    expression of the request. *sentence* says what is proved, or why nothing is.
+    expression of the request. *sentence* says what is proved, or why nothing is. *limit*: whose order alone is why.
     """
 
     word: str
@@ -52,6 +54,7 @@ class Overtaking:
     sentence: str
     t: float | None = None
     unit: str = ""
+    limit: ir.Limit | None = None
 
     def __str__(self) -> str:
         return f"{self.word} {self.bound}".strip()
@@ -71,7 +74,7 @@ class _Bound:
 def overtaking(policy: ir.Policy) -> Overtaking:
     """The verdict on *policy*, parameters at their defaults."""
     proof = _Proof(policy)
-    first = _order(proof, policy.rank)
+    first = _starts(proof, policy)
     if first is not None and first.t == 0 and first.for_good:
         return _said("order", first)
     guard = None if policy.promote is None else _guard(proof, policy.promote)
@@ -79,6 +82,10 @@ def overtaking(policy: ir.Policy) -> Overtaking:
         return _said("guard", guard)
     if first is not None:
         return _said("ageing", first)
+    blamed = None if policy.promote is not None else _blamed(proof, policy)
+    if blamed is not None:
+        why = f"`limit {blamed.name}` orders by something that later arrivals can win, and nothing is promoted"
+        return Overtaking("unproved", "", why, limit=blamed)
     return Overtaking("unproved", "", _why(proof, policy))
 
 
@@ -112,6 +119,32 @@ def _order(proof: _Proof, keys: tuple[ir.Key, ...]) -> _Bound | None:
         if spread is not None and spread / grown.rate <= LONGEST_PROVED_S:
             return _Bound(spread / grown.rate, sessions=grown.session)
     return _ageing(proof, key)
+
+
+def _starts(proof: _Proof, policy: ir.Policy) -> _Bound | None:
+    """The same of who starts: by `rank`, and by each order that gives out what a limit on what runs leaves."""
+    orders = (policy.rank, *(limit.by for limit in _given_out(policy)))
+    bounds = [bound for keys in orders if (bound := _order(proof, keys)) is not None]
+    if len(bounds) < len(orders):
+        return None
+    return _Bound(
+        max(bound.t for bound in bounds),
+        max(bound.steps for bound in bounds),
+        sessions=any(bound.sessions for bound in bounds),
+        for_good=all(bound.for_good for bound in bounds),
+    )
+
+
+def _given_out(policy: ir.Policy) -> list[ir.Limit]:
+    """The limits on what runs that an order of their own gives out. Promoted requests come first in it as they are."""
+    return [limit for limit in policy.limits if limit.by and of_waiting(limit.name)]
+
+
+def _blamed(proof: _Proof, policy: ir.Policy) -> ir.Limit | None:
+    """The limit whose order is why nothing is proved, where that of the rank would do."""
+    if _order(proof, policy.rank) is None:
+        return None
+    return next(limit for limit in _given_out(policy) if _order(proof, limit.by) is None)
 
 
 def _spread(ranges: Ranges, rest: tuple[tuple[float, ir.Node], ...]) -> float | None:

@@ -7,6 +7,7 @@ Values that only the engine has are computed once as plain numbers, never as col
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,8 @@ class BatchRules:
     """Answers for columns of equal length, one row a waiting request.
 
     Columns are float64 (quantities, instants), bool, or int32 (`texts.code(name)`). *rows* must hold at least one
-    column, as it tells how many rows there are. What `rank`, `promoted`, `promoted_by` and `admitted` return stays
-    valid until they are called again, and may be one of the columns given: read it, don't write to it.
+    column, as it tells how many rows there are. What is returned, but for `hoist`, stays valid until the same is asked
+    again, and may be one of the columns given: read it, don't write to it.
 
     *hoisted_keys*: the row signals that `hoist` reads; *step_keys*: those that the others read. *epoch_keys*: the
     engine signals that `hoist` reads; when one changes, all rows are to be hoisted again.
@@ -111,21 +112,30 @@ class BatchRules:
         places: Places,
         texts: TextTable,
         admit: Node | None = None,
+        shares: Mapping[str, Sequence[Node]] | None = None,
     ) -> None:
-        gate = () if admit is None else (admit,)
-        plan = Plan([*gate, *rank, *([] if promote is None else [promote]), *by])
-        let_in, others = plan.step[: len(gate)], plan.step[len(gate) :]
-        asked, rest = others[: len(rank)], others[len(rank) :]
+        """*shares*: the `by` of limits on what runs, by the name of the limit."""
+        shares = shares or {}
+        gate, when = () if admit is None else (admit,), () if promote is None else (promote,)
+        parts = (gate, rank, when, by, *shares.values())
+        plan = Plan([root for part in parts for root in part])
+        steps = iter(plan.step)
+        let_in, asked, promotes, among, *shared = (tuple(islice(steps, len(part))) for part in parts)
         self.texts = texts
         ranked, promoted = places.of("rank"), places.of("promote")
         self._hoist = Program(emit(plan.hoisted, ranked, texts))  # one function, so of one file: mostly of `rank`
         self._rank = Program(emit(asked, ranked, texts))
-        self._promote = None if promote is None else Program(emit(rest[:1], promoted, texts))
-        self._by = Program(emit(rest[len(rest) - len(by) :], promoted, texts))
+        self._promote = Program(emit(promotes, promoted, texts)) if when else None
+        self._by = Program(emit(among, promoted, texts))
         self._admit = Program(emit(let_in, places.of("admit"), texts)) if gate else None
-        steps = [p for p in (self._rank, self._by, self._promote, self._admit) if p is not None]
+        self._shares = {
+            name: Program(emit(keys, places.of(f"limit {name}"), texts))
+            for name, keys in zip(shares, shared, strict=True)
+        }  # fmt: skip
+        programs = (self._rank, self._by, self._promote, self._admit, *self._shares.values())
         self.hoisted_keys = frozenset(k for k in self._hoist.inputs if isinstance(k, str))
-        self.step_keys = frozenset(k for p in steps for k in p.inputs if isinstance(k, str)) | {"request.arrival"}
+        read = frozenset(k for p in programs if p is not None for k in p.inputs if isinstance(k, str))
+        self.step_keys = read | {"request.arrival"}
         self.epoch_keys = keys_read(plan.hoisted) - self.hoisted_keys
 
     def hoist(self, rows: Rows, engine: Engine) -> tuple[Column, ...]:
@@ -156,6 +166,12 @@ class BatchRules:
             return None
         n = _length(rows)
         return self._admit.run(n, rows, hoisted, engine, self._admit.kept(n))[0].astype(np.bool_, copy=False)
+
+    def shared_by(self, limit: str, rows: Rows, hoisted: Sequence[Column], engine: Engine) -> tuple[Column, ...]:
+        """The keys by which what *limit*, on what runs, leaves is given out. KeyError where it has no `by`."""
+        n = _length(rows)
+        program = self._shares[limit]
+        return tuple(program.run(n, rows, hoisted, engine, program.kept(n)))
 
 
 def _length(rows: Rows) -> int:

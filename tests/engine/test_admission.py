@@ -97,6 +97,37 @@ def test_a_limit_on_a_class(make: Make) -> None:  # noqa: F811
     engine.run()
 
 
+def test_what_a_limit_leaves_goes_to_whom_its_order_names(make: Make) -> None:  # noqa: F811
+    """However far behind they are in order of rank; they start in that order."""
+    engine = make(RANK + "limit running <= 3 by request.context\n", blocks=65)
+    engine.add("runs", prompt(0, 20), 40)
+    engine.step()
+    for n in range(200):
+        engine.add(f"large{n}", prompt(n, 60), 1)
+    for n in (3, 2, 1):
+        engine.add(f"small{n}", prompt(n, 10 * n), 8)
+    engine.step()
+    assert running(engine) == ["runs", "small2", "small1"]
+    words = held_by(engine)
+    assert set(words.values()) == {"limit running"} and len(words) == 201
+    assert len(engine.scheduler.waiting) == 201
+    most = 0
+    while engine.scheduler.has_unfinished_requests():
+        engine.step()
+        most = max(most, len(engine.scheduler.running))
+    assert (most, len(engine.order)) == (3, 204)
+
+
+def test_who_is_behind_many_of_a_full_class_starts_in_the_same_step(make: Make) -> None:  # noqa: F811
+    classes = 'hint tier = ""\nclass chat when hint.tier == "chat" { weight: 2 }\nclass batch { weight: 1 }\n'
+    engine = make(RANK + classes + "limit batch.running <= 1\n", blocks=65)
+    for n in range(100):
+        engine.add(f"b{n}", prompt(n, 20), 8)
+    engine.add("c", prompt(9, 20), 8, lamps_hint_tier="chat")
+    engine.step()
+    assert running(engine) == ["b0", "c"]
+
+
 def test_without_a_seat_nobody_is_asked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     engine = make(GATE, seats=1)
     engine.add("runs", prompt(0, 20), 30)

@@ -7,7 +7,8 @@ rule that it stands in may read. All is drawn from one `random.Random`, so a see
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 
@@ -310,6 +311,7 @@ def _parent(w: Writer) -> str:
         _let(w, f"p{i}", w.random.choice(UNITS), w.random.choice([NOTHING, ENGINE, BIRTH, ROW, ALL])) for i in range(4)
     ]
     lets.append(_let(w, "turned", TIME, ROW))
+    aside = replace(w, random=copy(w.random))  # what it draws shifts nothing: seeds keep the rest of their programs
     arrival = w.random.choice(["", " at arrival"])
     return f"""lamps 1
 policy parent "p"
@@ -329,7 +331,7 @@ victim {w.order()}
 admit when {w.flag(ROW, 3)}
 promote when {w.flag(ALL)} by {w.order()}
 limit pinned <= {w.random.choice(["40%", w.value(TOKENS, ENGINE), w.value(NUMBER, ENGINE)])} by {w.order()}
-limit batch.running <= 3
+limit batch.running <= 3 by {aside.order()}
 limit swapping <= engine.hidden_swap / 2
 """
 

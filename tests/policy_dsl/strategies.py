@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from policy_dsl import catalogue, ir
@@ -205,12 +205,13 @@ def policies(random: Random) -> ir.Policy:
     params = tuple(ir.ParamInfo(n, NUM, v, 0.0, 10.0, "", SPAN) for n, v in PARAMS.items())
     on_call, paused = decisions(random, pool), decisions(random, pool, again=True)
     every = pool.make(ir.Const, quantity(SECOND), random.choice([0.5, 2.0]))
-    return ir.Policy(
+    made = ir.Policy(
         "p", "t", params, (ir.Key(pool.numbers[-1], _heads(random)), *_keys(random, pool, 2)), on_call,
         None if when is None else ir.Promote(when, _keys(random, pool, 3)), _limits(random, pool),
         _one(random, pool.handlings), at_arrival=_heads(random), paused=ir.Paused(every, paused, SPAN),
         yields=_keys(random, pool, 3), victim=_keys(random, pool, 3), admit=flag(),
     )  # fmt: skip
+    return replace(made, limits=(*made.limits, _of_running(random, pool)))  # drawn last: seeds keep their graphs
 
 
 def _keys(random: Random, pool: Pool, most: int) -> tuple[ir.Key, ...]:
@@ -226,6 +227,10 @@ def _limits(random: Random, pool: Pool) -> tuple[ir.Limit, ...]:
         ir.Limit("pinned", amount, SPAN, share=False, by=_keys(random, pool, 2)),
         ir.Limit("a.running", pool.make(ir.Const, NUM, number(random)), SPAN),
     )
+
+
+def _of_running(random: Random, pool: Pool) -> ir.Limit:
+    return ir.Limit("running", pool.make(ir.Const, NUM, 3.0), SPAN, by=_keys(random, pool, 3))
 
 
 def acts(random: Random, pool: Pool) -> ir.Act:

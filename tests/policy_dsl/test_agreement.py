@@ -17,7 +17,7 @@ from policy_dsl.codegen.lower import postorder
 from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.diagnostics.model import Source
 from policy_dsl.interpret import decide, evaluate
-from policy_dsl.limits import limit_of
+from policy_dsl.limits import limit_of, of_waiting
 from policy_dsl.lint.subject import Subject
 from policy_dsl.loading import load
 from policy_dsl.types import BOOL, TEXT, Kind, Type, quantity
@@ -143,7 +143,8 @@ class Case:
             if limit.share:
                 bound *= self.engine[limit_of(limit.name).total]
             assert same(scalar.limit(limit.name, self.engine), 0.0 if math.isnan(bound) else bound)
-            assert same(scalar.limit_by(limit.name, row, self.engine), self._keys(limit.by, row))
+            seen = before_a_call(row) if of_waiting(limit.name) else row
+            assert same(scalar.limit_by(limit.name, row, self.engine), self._keys(limit.by, seen))
 
     # --- the batch code against the scalar code
 
@@ -167,6 +168,9 @@ class Case:
             assert promoted.tolist() == [scalar.promote(r, self.engine) for r in self.rows]
             if self.policy.promote.by:
                 assert same(across(batch.promoted_by(steps, hoisted, self.engine)), self._all(scalar.promote_by))
+        for name in (limit.name for limit in self.policy.limits if limit.by and of_waiting(limit.name)):
+            shared = across(batch.shared_by(name, steps, hoisted, self.engine))
+            assert same(shared, tuple(scalar.limit_by(name, row, self.engine) for row in self.rows))
         admitted = batch.admitted(steps, hoisted, self.engine)
         assert (admitted is None) == (self.policy.admit is None)
         if admitted is not None:

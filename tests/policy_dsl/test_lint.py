@@ -155,6 +155,20 @@ def test_conditions_of_functions_and_of_paused_sessions(text, wanted):
     assert set(fired(whole(text + "\n"))) & {"LMP224", "LMP225", "LMP413", "LMP414"} == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("limit running <= 9 by request.context", ["LMP301"]),
+        ("limit running <= 9 by request.context\npromote when request.age >= 1min", []),
+        ("limit running <= 9\npromote when request.age >= 1min", ["LMP308"]),
+    ],
+)
+def test_a_limit_on_what_runs_that_another_order_gives_out(text, wanted):
+    found = findings(whole("rank request.arrival\n" + text + "\n"))
+    assert [f.code for f in found] == wanted
+    assert all("limit" in f.span.text for f in found if f.code == "LMP301")
+
+
 PRICED = "on call least {{ preserve{}: call.duration discard: call.response * 1s / 1tok }}\n{}"
 
 

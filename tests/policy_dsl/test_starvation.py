@@ -52,6 +52,14 @@ def policy(text: str) -> ir.Policy:
         ("rank predict.output\npromote when request.waited >= patience by request.priority", "unproved"),
         ("rank predict.output\npromote when request.waited >= patience by request.arrival, request.priority",
          "guard 60 s"),
+        # a limit on what runs that is given out by another order
+        ("rank request.arrival\nlimit running <= 3 by session.arrival", "order"),
+        ("rank request.arrival\nlimit running <= 3 by predict.output", "unproved"),
+        ("rank request.arrival\nlimit pinned <= 3% by call.elapsed", "order"),
+        ("class a { x: 1 }\nrank request.arrival\nlimit a.running <= 3 by predict.output", "unproved"),
+        (SMALL + "rank request.arrival\nlimit running <= 3 by few - request.age / 2s", "ageing 3.33 min"),
+        ("rank request.arrival\npromote when request.waited >= patience\nlimit running <= 3 by predict.output",
+         "guard 60 s"),
         # ageing
         (SMALL + "rank few - request.age / 2s", "ageing 3.33 min"),
         (SMALL + "rank request.arrival + few * 1s", "ageing 100 s"),
@@ -77,6 +85,10 @@ def test_the_sentence_says_no_more_than_is_proved():
     aged = overtaking(policy(SIZE + "rank left / (1 + request.age / 50s) ^ 3")).sentence
     assert aged.startswith("after 2.38 days it goes before every request that arrives then")
     assert aged.endswith("one that has waited long itself may still pass")
+    limited = overtaking(policy("rank request.arrival\nlimit running <= 3 by predict.output"))
+    assert (
+        limited.sentence == "`limit running` orders by something that later arrivals can win, and nothing is promoted"
+    )
     of_sessions = overtaking(policy("rank session.arrival")).sentence
     assert "turns of older sessions may" in of_sessions
 

@@ -271,6 +271,17 @@ def test_what_is_left_of_a_limit_goes_by_merit() -> None:
     assert {"call.elapsed", "call.context", "call.handling"} <= rules.paused_keys
 
 
+def test_the_order_of_a_limit_on_what_runs_is_about_waiting_requests() -> None:
+    rules = compiled(
+        "on call swap\nlimit running <= 3 by highest call.context, handling == swap, capped(call.duration, 9s)"
+    )
+    at = row(call__context=7.0, call__chance=1.0, call__handling=0.0)
+    assert rules.scalar.limit_by("running", at, ENGINE)[:2] == (-7.0, True)  # what is foreseen, not what is in force
+    assert "call.context" in rules.rank_keys and "call.duration.mu" in rules.rank_keys
+    assert not rules.paused_keys & {"call.context", "call.handling"}
+    assert not [key for key in rules.rank_keys if key.endswith(".after")]  # no call has begun
+
+
 def test_a_budget_is_seconds_at_so_many_requests() -> None:
     budget = compiled("budget 200us at 4096 requests").budget
     assert budget is not None

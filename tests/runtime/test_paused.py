@@ -270,6 +270,16 @@ def test_limit_swapping_goes_to_those_its_order_names(world: HostWorld) -> None:
     assert [in_force(runtime, name) for name in ("small", "large", "middle")] == ["preserve", "swap", "preserve"]
 
 
+@pytest.mark.parametrize(("order", "kept"), [("", "small"), (" by highest call.context", "large")])
+def test_limit_host_goes_to_those_its_order_names(world: HostWorld, order: str, kept: str) -> None:
+    rules = "on call preserve\nwhile paused every 1step least { swap: 0\n preserve: 1 }\n"
+    runtime = world.runtime(RANK + rules + "limit host <= 256tok" + order)
+    for name, tokens in (("small", 64), ("large", 256), ("middle", 240)):
+        world.turn(runtime, name, name, tokens)
+    world.step(runtime)
+    assert [name for name in ("small", "large", "middle") if in_force(runtime, name) == "swap"] == [kept]
+
+
 def test_limit_pinned_is_kept_when_it_sinks(world: HostWorld) -> None:
     runtime = world.runtime(
         RANK + "on call preserve\nyield request.arrival\nlimit pinned <= 2000tok / max(engine.paused, 1)"

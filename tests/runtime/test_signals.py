@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine_adapter.runtime.activation import CARRIED_OUT, load_policy, not_carried_out
+from engine_adapter.runtime import activation
+from engine_adapter.runtime.activation import load_policy, not_carried_out
 from engine_adapter.runtime.core import Runtime
 from engine_adapter.runtime.costs import CostModel
 from engine_adapter.runtime.hints import parse
@@ -16,6 +17,7 @@ from engine_adapter.runtime.predictor import Predictor
 from engine_adapter.runtime.turn import Turn, reader_of
 from policy_dsl.catalogue import DECLARED, SHAPE, SIGNALS, STATISTICS
 from policy_dsl.compiled import compile_policy
+from policy_dsl.limits import names
 from policy_dsl.loading import load_text
 from policy_dsl.prediction import Dist
 from tests.runtime.test_core import World, arrive, finish
@@ -133,11 +135,19 @@ def test_declared_hints_are_checked_like_the_others() -> None:
 # --- statements that are carried out, or refused
 
 STATEMENTS = {
-    "limit running ... by": "limit running <= 3 by highest call.elapsed",
-    "limit rest.running ... by": "class rest { weight: 1 }\nlimit rest.running <= 3 by highest call.elapsed",
+    "limit running ... by": "limit running <= 3 by highest request.age",
+    "limit rest.running ... by": "class rest { weight: 1 }\nlimit rest.running <= 3 by highest request.age",
 }
 
 
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter that lacks what a limit on what runs needs to be given out by an order."""
+    lacking = activation.CARRIED_OUT - {"limit running ... by", "limit CLASS.running ... by"}
+    monkeypatch.setattr(activation, "CARRIED_OUT", lacking)
+
+
+@pytest.mark.usefixtures("without")
 @pytest.mark.parametrize("words", STATEMENTS)
 def test_what_would_be_ignored_is_refused(tmp_path: Path, words: str) -> None:
     path = tmp_path / "p.lamps"
@@ -146,13 +156,23 @@ def test_what_would_be_ignored_is_refused(tmp_path: Path, words: str) -> None:
         load_policy(str(path), {})
 
 
+@pytest.mark.usefixtures("without")
 def test_several_are_named_in_one_sentence() -> None:
     both = "\n".join(STATEMENTS.values())
     loaded = load_text(f"{HEAD}{both}\nlimit pinned <= 50%\nyield call.elapsed")
     assert loaded.policy is not None
     sentence = not_carried_out(compile_policy(loaded.policy, loaded.source))
     assert sentence.startswith("`limit running ... by` and `limit rest.running ... by` are understood")
-    assert {"yield", "limit pinned"} <= CARRIED_OUT
+
+
+def test_every_rule_of_the_language_is_carried_out() -> None:
+    limits = "".join(f"limit {name} <= 5% by request.arrival\n" for name in names(["a"]))
+    loaded = load_text(
+        f"{HEAD}class a {{ x: 1 }}\nrank request.age\non call preserve\nwhile paused every 1s again\n"
+        f"yield call.elapsed\nvictim request.age\nadmit when true\npromote when false by request.age\n{limits}"
+    )
+    assert loaded.policy is not None, loaded.diagnostics
+    assert not_carried_out(compile_policy(loaded.policy, loaded.source)) == ""
 
 
 def test_yield_says_who_gives_way_first() -> None:

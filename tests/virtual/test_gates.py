@@ -24,10 +24,13 @@ PROMOTED = GATE + "promote when request.waited >= 5s\n"
         HEAD + "admit when request.prompt > 100000tok\npromote when request.waited >= 1s\n",
         HEAD + "limit running <= 0.1%\n",
         HEAD + "class all { reserve: 90% }\nadmit when engine.held_tokens <= 1tok\nlimit all.running <= 3\n",
+        HEAD + "limit running <= 3 by request.context\n",
+        HEAD
+        + "class all { weight: 1 }\nlimit all.running <= 2 by predict.output\nlimit running <= 3 by request.context\n",
         HEAD + "victim request.arrival\n",
         HEAD + "on call preserve\nlimit pinned <= 20% by highest call.duration\nvictim highest request.context\n",
     ],
-    ids=["gate", "closed", "closed to all", "one at a time", "class", "oldest first", "shared"],
+    ids=["gate", "closed", "closed to all", "one at a time", "class", "places", "of a class", "oldest first", "shared"],
 )
 def test_everybody_is_served(tmp_path, rules: str, ahead: bool) -> None:
     path = tmp_path / "p.lamps"
@@ -36,6 +39,23 @@ def test_everybody_is_served(tmp_path, rules: str, ahead: bool) -> None:
     assert found.ended == "finished", found.reason
     assert all(result.finished for result in found.sessions)
     assert not any(value for name, value in found.counters.items() if name.startswith("runtime.faults"))
+
+
+CLASSES = HEAD + "class small when request.prompt < 100tok { weight: 1 }\nclass large { weight: 1 }\n"
+
+
+def test_places_of_a_class_go_to_whom_its_order_names(tmp_path) -> None:
+    """Eight of a class come at once, in order of size: two run at a time, the largest first."""
+    path = tmp_path / "p.lamps"
+    path.write_text(CLASSES + "limit large.running <= 2 by highest request.context\n")
+    sessions = [*(session(f"large{n}", (110 + 10 * n, 20)) for n in range(8)), session("small", (60, 20))]
+    found = run(simulation(str(path), trace=Trace("sizes", tuple(sessions)), load=Load(rate=1e6, seed=3)), None)
+    assert found.ended == "finished", found.reason
+    started = {turn.prompt_tokens: turn.started_s for one in found.sessions for turn in one.turns}
+    order = sorted(started, key=lambda tokens: started[tokens])
+    assert started[60] <= started[order[1]]
+    large = [tokens for tokens in order if tokens > 60]
+    assert large[2:] == sorted(large[2:], reverse=True)
 
 
 def mixed() -> Trace:

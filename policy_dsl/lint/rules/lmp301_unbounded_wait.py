@@ -15,7 +15,8 @@ class UnboundedWait(Rule):
 
     What counts as a proof: the first rank key is the arrival (*order*); `promote` must hold for
     every request that has waited long enough (*guard*); the rank falls with the wait until it lies
-    below that of whatever arrives (*ageing*). `lamps lint -v` prints the verdict and its bound. The
+    below that of whatever arrives (*ageing*). A limit on what runs that is given out `by` an order
+    needs the same of that order. `lamps lint -v` prints the verdict and its bound. The
     check is sound and incomplete: a policy may be fair for reasons it doesn't see. What is proved
     is that from some wait on no later arrival starts first, not that the wait is short.
 
@@ -48,6 +49,10 @@ class UnboundedWait(Rule):
         promote = s.first(nodes.PromoteStatement)
         if promote is not None:
             yield self.finding("a request may be overtaken for ever", _place(promote), s.overtaking.sentence, _HELP)
+            return
+        limit = s.overtaking.limit
+        if limit is not None:
+            yield self.finding("a request may be overtaken for ever", s.place(limit.span), s.overtaking.sentence, _HELP)
             return
         first = s.policy.rank[0].expr
         strict = isinstance(first, ir.Read) and first.key in ("request.priority", "session.priority")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from policy_dsl import ir, nodes
 from policy_dsl.diagnostics.model import Diagnostic, Fix
+from policy_dsl.limits import of_waiting
 from policy_dsl.lint.rule import Rule
 from policy_dsl.lint.subject import Subject
 from policy_dsl.lint.syntax import whole_lines
@@ -17,7 +18,8 @@ class IdlePromotion(Rule):
     ## Why
 
     Whoever has waited long arrived early and is first already. The statement looks like a guard
-    and is none.
+    and is none. (Not so where a limit on what runs is given out `by` an order: the promoted come
+    first in that one.)
 
     ## Avoid
 
@@ -37,7 +39,7 @@ class IdlePromotion(Rule):
 
     def check(self, s: Subject) -> Iterator[Diagnostic]:
         statement, promote = s.first(nodes.PromoteStatement), s.policy.promote
-        if statement is None or promote is None or promote.by:
+        if statement is None or promote is None or promote.by or _gives_out(s.policy):
             return
         first = s.policy.rank[0] if s.policy.rank else None
         by_arrival = first is None or (
@@ -47,6 +49,11 @@ class IdlePromotion(Rule):
             fix = Fix("remove `promote`", (whole_lines(statement.span),))
             help = "remove it, or rank by something else"
             yield self.finding("this changes nothing: the rank is by arrival", statement.span, "", help, (), fix)
+
+
+def _gives_out(policy: ir.Policy) -> bool:
+    """Whether a limit on what runs is given out by an order, in which the promoted come first."""
+    return any(limit.by and of_waiting(limit.name) for limit in policy.limits)
 
 
 def _is_age_bound(when: ir.Node) -> bool:

@@ -1,0 +1,116 @@
+"""How many requests the policy lets run: `limit running` and `limit CLASS.running`.
+
+What a limit leaves in a step are its places: its bound, never less than one request, less what runs. `limit ... by`
+says who of the waiting requests gets them; promoted ones come first, in their own order, so that what is promised of
+promotion holds here too. Of all that wait those are found at once, as the gate is asked, since there may be thousands
+for one place. A place goes to nobody that another rule keeps out: one that the gate refuses, or the limit of its class,
+doesn't hold it for ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine_adapter.runtime.asking import Asking, Snapshot
+from engine_adapter.runtime.table import CLASS, Column, InColumns
+from policy_dsl.limits import of_waiting
+from policy_dsl.order import first
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What runs, with what the step has admitted: all together, and by class. *engine*: the signals of then."""
+
+    running: int = 0
+    of_class: Mapping[str, int] = field(default_factory=dict)
+    engine: Snapshot = field(default_factory=dict)
+
+
+class RunningLimits:
+    """The limits of one policy on what runs. *names*: those of classes first, as they keep others out of `running`."""
+
+    def __init__(self, asking: Asking) -> None:
+        policy = asking.policy
+        self._asking = asking
+        self.names = tuple(sorted(filter(of_waiting, policy.scalar.limits), key=_class_of, reverse=True))
+        self._by = frozenset(name for name in self.names if policy.states(f"limit {name} ... by"))
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether one counts the requests of a class, for which all that run are looked at."""
+        return any(map(_class_of, self.names))
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    def over(self, class_name: str, runs: Runs) -> str:
+        """The limit that one more request of the class would break; "" where none."""
+        return next((name for name in self.names if _counts(name, class_name) and self._left(name, runs) < 1), "")
+
+    def without_place(self, waiting: InColumns, open_: Column, runs: Runs) -> dict[str, Column]:
+        """Whom of the *open_* waiting requests each limit keeps out: no two limits the same one."""
+        found: dict[str, Column] = {}
+        for name in self.names:
+            places, left = np.flatnonzero(open_ & self._counted(name, waiting)), self._left(name, runs)
+            if left >= len(places) or (left >= 1 and name not in self._by):
+                continue
+            out = np.zeros(len(open_), np.bool_)
+            out[places] = True
+            if left >= 1:
+                out[self._first(name, waiting, places, int(left))] = False
+            found[name], open_ = out, open_ & ~out
+        return found
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _counted(self, name: str, waiting: InColumns) -> Column | bool:
+        of_class = _class_of(name)
+        return not of_class or waiting.rows[CLASS] == self._asking.policy.batch.texts.code(of_class)
+
+    def _left(self, name: str, runs: Runs) -> float:
+        """How many more may run; from 1 on there is a place."""
+        of_class = _class_of(name)
+        running = runs.of_class.get(of_class, 0) if of_class else runs.running
+        return max(self._bound(name, runs.engine), 1.0) - running
+
+    def _bound(self, name: str, engine: Snapshot) -> float:
+        deciding = self._asking.deciding
+        deciding.guard.asked(f"limit {name}")
+        try:
+            bound = self._asking.policy.scalar.limit(name, engine)
+        except Exception:
+            deciding.fault(f"limit {name}")
+            return math.inf
+        return math.inf if bound is None else bound
+
+    def _first(self, name: str, waiting: InColumns, places: Column, count: int) -> Column:
+        """The *count* of *places* that have what the limit leaves. A failing order: all of them, counted."""
+        deciding, began = self._asking.deciding, self._asking.deciding.begins()
+        batch, engine = self._asking.policy.batch, self._asking.snapshot()
+        promoted = waiting.promoted[places]
+        try:
+            keys = batch.shared_by(name, waiting.rows, waiting.hoisted, engine)
+            by = batch.promoted_by(waiting.rows, waiting.hoisted, engine) if promoted.any() else ()
+        except Exception:
+            deciding.raised(f"limit {name}", began)
+            return places
+        keys, by = (tuple(key[places] for key in part) for part in (keys, by))
+        order = first(keys, waiting.rows["request.arrival"][places], count, promoted, by)
+        deciding.asked(f"limit {name}", began, len(places))
+        if any(np.isnan(np.min(key)) for key in keys):
+            deciding.no_number(f"limit {name}", float(np.mean(np.any([np.isnan(key) for key in keys], axis=0))))
+        found: Column = places[order]
+        return found
+
+
+def _class_of(name: str) -> str:
+    """The class that a limit is about; "" for all."""
+    return name.rpartition(".")[0]
+
+
+def _counts(name: str, class_name: str) -> bool:
+    return _class_of(name) in ("", class_name)
