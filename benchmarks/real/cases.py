@@ -88,9 +88,8 @@ def questions() -> tuple[Question, ...]:
     """All of them, those first that say most."""
     # Well above and below first: where there is something to win, and where little may be lost.
     loads = points_of("load", [1.5, 0.9, 1.1, 0.5])
-    # Tools at 0.3 of their time, so that a run takes a minute. Sessions for half a minute of arrivals: a queue grows only
-    # while they come, and with a third of them stock's mean at 1.5 was a matter of chance (in virtual time, three seeds,
-    # 1.4 s +-0.9 where LAMPS has 0.63 +-0.21 of it; with these 7.3 s +-7.2 and 0.35 +-0.05).
+    # Tools at 0.3 of their time, so that a run takes a minute. Sessions for half a minute of arrivals: a queue grows
+    # only while they come, and with a third of them stock's queue at 1.5 was a matter of chance.
     quick = Load(sessions=1200, gap_scale=0.3, replacement=True)
     # 3,700 tokens a turn in the mean. And 63 turns a session, so pauses are cut short: a run is to take minutes.
     agentic = Load(sessions=40, gap_scale=0.1, max_gap_s=0.5, length_scale=0.03)

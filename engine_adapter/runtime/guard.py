@@ -79,10 +79,9 @@ class Guard:
         """Slow by the clock: an overrun where the processor was at it for as long, none where it did something else.
 
         On two cores with fifteen busy processes a ranking of 1,000 takes 91 us in the median and 40 ms at the 99 %
-        quantile (benchmarks/guard.py): such a pause is no fault of the rule. The processor's time is read only of a rule
-        that was slow by the clock a while ago, so that its first time passes: reading it is a system call, at which an
-        engine that shares its core with the server in front loses it now and then. Before the first rule of each step
-        that cost 1.8 % of the time of 64 requests on the small model.
+        quantile (benchmarks/guard.py): such a pause is no fault of the rule. The processor's time is read only of a
+        rule that was slow by the clock a while ago, so that its first time passes: reading it is a system call, at
+        which an engine that shares its core with the server in front of it may lose the core.
         """
         began = self._began.get(rule)
         self._suspects[rule] = self._askings[rule] + ASKINGS

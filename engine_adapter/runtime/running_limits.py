@@ -89,7 +89,7 @@ class RunningLimits:
 
     def _first(self, name: str, waiting: InColumns, places: Column, count: int) -> Column:
         """The *count* of *places* that have what the limit leaves. A failing order: all of them, counted."""
-        deciding, began = self._asking.deciding, self._asking.deciding.begins()
+        deciding, began = self._asking.deciding, self._asking.deciding.begins(f"limit {name}")
         batch, engine = self._asking.policy.batch, self._asking.snapshot()
         promoted = waiting.promoted[places]
         try:
