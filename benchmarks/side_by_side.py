@@ -3,11 +3,11 @@
     python -m benchmarks.side_by_side [--policies stock,fcfs] [--model random] [--starts 6]
 
 Two servers of the same policy differ by some percent from start to start, and keep that, so servers can't show one
-percent (`serving throughput`). Here both engines are in one process, which computes one step after the other: scheduler,
-KV manager, model and detokenizer, without a server in front of them. They get the same requests, a new one for each that
-ends, twice as many as there are seats, memory plenty; fcfs decides as stock does, so that their steps are the same. Some
-steps of one and of the other are timed in turn, in seconds of CPU time, which other work of the machine moves less than
-the clock. Half of the processes create the one engine first, half the other.
+percent (`serving throughput`). Here both engines are in one process, which computes one step after the other:
+scheduler, KV manager, model and detokenizer, without a server in front of them. They get the same requests, a new one
+for each that ends, twice as many as there are seats, memory plenty; fcfs decides as stock does, so that their steps are
+the same. Some steps of one and of the other are timed in turn, in seconds of CPU time, which other work of the machine
+moves less than the clock. Half of the processes create the one engine first, half the other.
 
 Nothing of a decision is hidden behind the model here, as it is on an engine whose model computes on another core or a
 GPU. Writes its part of benchmarks/results/side_by_side.json; exits with 1 below the bound.
