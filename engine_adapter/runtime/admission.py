@@ -42,6 +42,8 @@ class Admission:
         self._asking = asking
         self._gated = policy.states("admit")
         self._limits = RunningLimits(asking)
+        self.needed = self._gated or bool(self._limits)
+        """Whether the policy states anything to ask about."""
         self._counts_classes = self._limits.of_classes
         self._reserves = {
             name: float(has[RESERVE]) for name, has in policy.classes.items() if has.get(RESERVE)
@@ -58,11 +60,6 @@ class Admission:
         self._seen: tuple[list[str], Column] = ([], _NOBODY)  # all at once: who waited, and what kept each out
         self._left: set[str] = set()  # of these, who waits no longer
         self.reserved_for = ""
-
-    @property
-    def needed(self) -> bool:
-        """Whether the policy states anything to ask about."""
-        return self._gated or bool(self._limits)
 
     @property
     def refused(self) -> dict[str, str]:
