@@ -197,7 +197,8 @@ def test_random_traffic_with_aborts_and_reloads(
             engine.abort(victim)
         if chance.random() < 0.05:
             chance.choice(CHANGES)(engine, chance)
-    engine.run()
+    # Under a policy that preserves everything they go one after the other: a prompt and 29 tokens at most.
+    engine.run(most=40 * len(engine.scheduler.requests) + 10)
     assert lengths.keys() - aborted <= engine.finished.keys()
     for name, tokens in engine.finished.items():
         generated = tokens[lengths[name] :]
