@@ -75,7 +75,7 @@ results: $(VENV)/.dev ## policies on real servers and docs/results.md (hours; go
 	@$(BIN)/python -m benchmarks.real.run $(if $(MODEL),--model $(MODEL)) $(if $(FLAGS),-- $(FLAGS))
 	@$(if $(MODEL),true,$(BIN)/python -m benchmarks.real.plots && $(BIN)/python docs/generate.py)
 
-compat: $(VENV)/.dev ## the tests on other releases of vLLM and docs/compatibility.md (an hour; goes on where it was cut off)
+compat: $(VENV)/.dev ## the tests on other releases of vLLM and docs/compatibility.md (half an hour; goes on where it was cut off)
 	@$(BIN)/python -m requirements.compat
 	@$(BIN)/python docs/generate.py
 
