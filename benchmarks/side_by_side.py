@@ -36,7 +36,7 @@ LIMIT = 0.99
 SEATS = 64
 # Of a round, by model: a second or three.
 STEPS = {"random": 100, "smollm2": 10}
-ROUNDS, WARM_UP_ROUNDS = {"random": 30, "smollm2": 12}, 3
+ROUNDS, WARM_UP_ROUNDS = {"random": 12, "smollm2": 12}, 3
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
