@@ -88,7 +88,7 @@ def questions() -> tuple[Question, ...]:
     """All of them, those first that say most."""
     # Well above and below first: where there is something to win, and where little may be lost.
     loads = points_of("load", [1.5, 0.9, 1.1, 0.5])
-    # Tools at 0.3 of their time, so that a run takes a minute. Sessions for half a minute of arrivals: a queue grows
+    # Tools at 0.3 of their time, so that a run takes two minutes. Sessions for a minute of arrivals: a queue grows
     # only while they come, and with a third of them stock's queue at 1.5 was a matter of chance.
     quick = Load(sessions=1200, gap_scale=0.3, replacement=True)
     # 3,700 tokens a turn in the mean. And 63 turns a session, so pauses are cut short: a run is to take minutes.
