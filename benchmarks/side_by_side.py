@@ -2,8 +2,8 @@
 
     python -m benchmarks.side_by_side [--policies stock,fcfs] [--model random] [--starts 6]
 
-Two servers of the same policy differ by some percent from start to start, and keep that, so servers can't show one
-percent (`serving throughput`). Here both engines are in one process, which computes one step after the other:
+Two servers of the same policy differ by some percent from start to start, and keep that (`serving throughput`). Here
+both engines are in one process, whose starts differ, too, if less (results). It computes one step after the other:
 scheduler, KV manager, model and detokenizer, without a server in front of them. They get the same requests, a new one
 for each that ends, twice as many as there are seats, memory plenty; fcfs decides as stock does, so that their steps are
 the same. Some steps of one and of the other are timed in turn, in seconds of CPU time, which other work of the machine
@@ -36,7 +36,7 @@ LIMIT = 0.99
 SEATS = 64
 # Of a round, by model: a second or three.
 STEPS = {"random": 100, "smollm2": 10}
-ROUNDS, WARM_UP_ROUNDS = {"random": 12, "smollm2": 12}, 3
+ROUNDS, WARM_UP_ROUNDS = 12, 3
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -86,7 +86,7 @@ def measure(policies: Sequence[str], model: str) -> dict[str, list[float]]:
     """CPU seconds of each round's steps, by policy. The engines are created in this order."""
     engines = {policy: steps(engine_for(policy, model)) for policy in policies}
     found: dict[str, list[float]] = {policy: [] for policy in policies}
-    for n in range(WARM_UP_ROUNDS + ROUNDS[model]):
+    for n in range(WARM_UP_ROUNDS + ROUNDS):
         for policy in policies if n % 2 else reversed(policies):
             began = process_time()
             for _ in range(STEPS[model]):
