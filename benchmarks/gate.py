@@ -73,7 +73,7 @@ def measure(policy: str, requests: int) -> dict[str, object]:
         runtime.begin_step()
         runtime.engine_now()
         start = time.thread_time_ns()
-        queue.new_step()
+        queue.new_step(0.0)
         some = bool(queue)
         if number >= 50:
             taken.append((time.thread_time_ns() - start) / 1_000.0)

@@ -192,6 +192,10 @@ class Runtime:
         """The *count* waiting requests that go next, in order. A failing rule: arrival order, counted."""
         return self.waiting.first(count)
 
+    def order_as_of(self) -> object:
+        """Another whenever the order may have changed by more than time and the engine's doing."""
+        return self.waiting.as_of
+
     def first_open(self, count: int) -> list[str]:
         """The *count* that go next of those to be asked about: whom the gate would let in now, and who is promoted; of
         them whom the limits leave a place."""

@@ -29,6 +29,9 @@ Value = float | bool | str
 CLASS = "session.class"  # codes of texts
 _BOOKKEEPING = ("request.arrival", "session.arrival", "wait.start", "wait.start_step", "wait.session_start", CLASS)
 _SMALLEST = 64
+FEW_WRITTEN = 8
+"""Rows written since the last ranking up to which it takes less time to compute theirs one by one than as columns: a
+ranking of 800 by lamps.lamps with one new row takes 110 us instead of 250 (benchmarks/rank.py)."""
 
 
 class Texts(Protocol):
@@ -45,6 +48,9 @@ class Batch(Protocol):
     @property
     def texts(self) -> Texts: ...
     def hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> tuple[Column, ...]: ...
+    def hoist_one(
+        self, row: Mapping[str, float | bool], engine: Mapping[str, float | bool]
+    ) -> tuple[float | bool, ...]: ...
     def rank(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
     ) -> tuple[Column, ...]: ...
@@ -284,6 +290,9 @@ class WaitingTable:
     def _hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> None:
         """Compute the hoisted terms of rows written since the last ranking, or of all."""
         unhoisted = self._unhoisted
+        if unhoisted is not None and len(unhoisted) <= FEW_WRITTEN:
+            self._hoist_one_by_one(unhoisted, engine)
+            return
         needed = self._batch.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows
         if unhoisted is None or 2 * len(unhoisted) > len(self.ids):
             terms = self._batch.hoist({key: rows[key] for key in needed}, engine)
@@ -293,6 +302,15 @@ class WaitingTable:
             terms = self._batch.hoist({key: rows[key][places] for key in needed}, engine)
             for column, term in zip(self._hoisted, terms, strict=True):
                 column[places] = term
+        self._unhoisted = set()
+
+    def _hoist_one_by_one(self, written: set[str], engine: Mapping[str, float | bool]) -> None:
+        sources = [(key, self._columns[key]) for key in self._batch.hoisted_keys]
+        for name in written:
+            place = self._places[name]
+            terms = self._batch.hoist_one({key: column.item(place) for key, column in sources}, engine)
+            for column, term in zip(self._hoisted, terms, strict=True):
+                column[place] = term
         self._unhoisted = set()
 
     def _full_column(self, term: Column) -> Column:

@@ -29,6 +29,8 @@ class Waiting:
         self._backlog = Backlog(costs) if reads(policy, "request.fcfs_wait") else None
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
         self.reads_cached = asking.engine.facts.can_preserve and reads(policy, "request.cached", "request.uncached")
+        self.as_of = object()
+        """Another whenever somebody has come, or become another to the rank: by more than time and the engine's doing."""
         for turn in turns:
             self._add(turn, asking.engine.clock(), asking.deciding.step())
 
@@ -60,6 +62,7 @@ class Waiting:
         if self._backlog is not None:
             self._backlog.add(turn)
         enter(self.table, turn, self._read(turn, now, step), now, step)
+        self.as_of = object()
 
     def leave(self, request_id: str) -> bool:
         """The request waits no longer; whether it was promoted."""
@@ -72,6 +75,7 @@ class Waiting:
         if turn.id in self.table:
             row = self._read(turn, self._asking.engine.clock(), self._asking.deciding.step())
             self.table.update(turn.id, row)
+            self.as_of = object()
             if self._backlog is not None:
                 self._backlog.remove(turn.id)
                 self._backlog.add(turn)
@@ -119,4 +123,7 @@ class Waiting:
 
     def promote_forgotten(self, now: float) -> list[str]:
         """Promote who has waited `WATCHDOG_S` in this turn; who that is."""
-        return self.table.promote_waiting_since(now - WATCHDOG_S)
+        promoted = self.table.promote_waiting_since(now - WATCHDOG_S)
+        if promoted:
+            self.as_of = object()
+        return promoted

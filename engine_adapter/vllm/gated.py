@@ -51,8 +51,8 @@ class GatedQueue(RankedQueue):
         self._asked_all = False  # of those that might start now
         self._turn = 0  # where asking the others goes on
 
-    def new_step(self) -> None:
-        super().new_step()
+    def new_step(self, now: float) -> None:
+        self._order.clear()  # whom the gate lets in is another matter in each step
         self._passed = ""
         self._refused.clear()
         self._asked_all = False

@@ -162,9 +162,9 @@ class LampsMixin(_Base):
         self.lamps.begin_step()
         if self.lamps.admission.needed != self.waiting.gated:  # another policy is in force
             self.waiting = self._queue().instead_of(self.waiting)
-        self.waiting.new_step()
-        self._room.new_step()
         began = self.lamps.engine.clock()
+        self.waiting.new_step(began)
+        self._room.new_step()
         output = super().schedule(*args, **kwargs)
         self._scheduled_tokens = output.total_num_scheduled_tokens
         cached = {new.req_id: new.num_computed_tokens for new in output.scheduled_new_reqs}
@@ -215,11 +215,12 @@ class LampsMixin(_Base):
 
         *output* stands for the step until `computed`; *context_tokens*: what they had together before it.
         """
+        now = self.lamps.engine.clock()
         self.lamps.pass_step()
-        self.waiting.new_step()
+        self.waiting.new_step(now)
         self._scheduled_tokens = sequences
         if self.lamps.step % SAMPLE_EVERY == 0:
-            self._measured = (output, self.lamps.engine.clock(), StepSample(0, 0.0, sequences, context_tokens, 0.0))
+            self._measured = (output, now, StepSample(0, 0.0, sequences, context_tokens, 0.0))
 
     def _has_token(self, request_id: str) -> bool:
         request = self.requests.get(request_id)

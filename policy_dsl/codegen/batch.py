@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy_dsl.codegen.columns import DTYPES, Masks
-from policy_dsl.codegen.emit import Kernel, emit
+from policy_dsl.codegen.emit import Kernel, emit, of_one_row
 from policy_dsl.codegen.lower import keys_read
 from policy_dsl.codegen.places import Places
 from policy_dsl.codegen.plan import Plan
@@ -124,6 +124,7 @@ class BatchRules:
         self.texts = texts
         ranked, promoted = places.of("rank"), places.of("promote")
         self._hoist = Program(emit(plan.hoisted, ranked, texts))  # one function, so of one file: mostly of `rank`
+        self._hoist_one = of_one_row(plan.hoisted_of_one, ranked, texts)
         self._rank = Program(emit(asked, ranked, texts))
         self._promote = Program(emit(promotes, promoted, texts)) if when else None
         self._by = Program(emit(among, promoted, texts))
@@ -142,6 +143,10 @@ class BatchRules:
         """The kept columns for *rows* (all, or just those that were written), in new arrays."""
         n = _length(rows)
         return tuple(self._hoist.run(n, rows, (), engine, self._hoist.fresh(n)))
+
+    def hoist_one(self, row: Mapping[str, float | bool], engine: Engine) -> tuple[float | bool, ...]:
+        """What `hoist` gives for one row, as numbers: an operation on a column has its price however short it is."""
+        return self._hoist_one(row, engine)
 
     def rank(self, rows: Rows, hoisted: Sequence[Column], engine: Engine) -> tuple[Column, ...]:
         """One column for each key of the order, lowest first (`highest` keys are negated); NaN is kept."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ def kind(node: Node) -> str:
 
 
 class _Scalars(Expressions):
-    """The engine's part in plain Python; texts are codes, as in columns."""
+    """Plain Python over codes of texts, as columns have them."""
 
     def __init__(self, places: Places, roots: Sequence[Node], table: TextTable, module: Module) -> None:
         self._table, self._module = table, module
@@ -243,6 +243,16 @@ class _Emitter:
 def emit(roots: Sequence[Node], places: Places, table: TextTable) -> Kernel:
     """The code that computes *roots* (over rows, hoisted columns and the engine)."""
     return _Emitter(roots, places, table).kernel(roots)
+
+
+def of_one_row(
+    roots: Sequence[Node], places: Places, table: TextTable
+) -> Callable[[Mapping[str, float | bool], Mapping[str, float | bool]], tuple[float | bool, ...]]:
+    """A function of a row and the engine: the values of *roots* in plain Python. Texts are codes, as in columns."""
+    module = Module(GLOBALS)
+    made = _Scalars(places, roots, table, module)
+    module.add(places, "of_one", ("row", "engine"), [*made.statements, ast.Return(pack([made[r] for r in roots]))])
+    return module.compile()["of_one"]
 
 
 def _chain(function: str, operands: list[ast.expr], out: str) -> list[ast.expr]:

@@ -20,7 +20,8 @@ from policy_dsl.types import HANDLING, Handling
 
 
 class Plan:
-    """*step*: the roots over row columns and `Hoisted` ones; *hoisted*: what these hold, in order of index."""
+    """*step*: the roots over row columns and `Hoisted` ones; *hoisted*: what these hold, in order of index, and
+    *hoisted_of_one* the same as code about a single row may have it."""
 
     def __init__(self, roots: Sequence[Node]) -> None:
         self._builder = Builder()
@@ -37,6 +38,7 @@ class Plan:
             if self._changes_by_step(node) and not self._only_choice(node):
                 self._steps[id(node)] = self._over(node)
         self.step = tuple(self._place(r) for r in roots)
+        self.hoisted_of_one = tuple(self._raw)
         self.hoisted = columns_only(self._raw, self._builder)
 
     def _know(self, roots: Sequence[Node]) -> list[Node]:

@@ -160,6 +160,9 @@ class Case:
             for key in self.rows[0]
         }
         hoisted = batch.hoist({k: table[k] for k in batch.hoisted_keys | {"request.arrival"}}, self.engine)
+        if hoisted:
+            one_by_one = [{k: table[k].item(place) for k in batch.hoisted_keys} for place in range(len(self.rows))]
+            assert same(across(hoisted), tuple(batch.hoist_one(row, self.engine) for row in one_by_one))
         steps = {k: table[k] for k in batch.step_keys}
         assert same(across(batch.rank(steps, hoisted, self.engine)), self._all(scalar.rank))
         promoted = batch.promoted(steps, hoisted, self.engine)

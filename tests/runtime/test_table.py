@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine_adapter.runtime.table import Columns, WaitingTable
+from engine_adapter.runtime.table import FEW_WRITTEN, Columns, WaitingTable
 
 Engine = Mapping[str, float | bool]
 
@@ -42,6 +42,10 @@ class Policy:
     def hoist(self, rows: Columns, engine: Engine) -> tuple[Any, ...]:
         self.hoisted_rows += len(rows["request.prompt"])
         return (rows["request.prompt"] * engine["cost"],)
+
+    def hoist_one(self, row: Engine, engine: Engine) -> tuple[Any, ...]:
+        self.hoisted_rows += 1
+        return (row["request.prompt"] * engine["cost"],)
 
     def rank(self, rows: Columns, hoisted: tuple[Any, ...], engine: Engine) -> tuple[Any, ...]:
         self.seen = {key: rows[key].tolist() for key in self.step_keys}
@@ -108,9 +112,13 @@ def test_only_written_rows_are_hoisted_until_an_epoch() -> None:
     table.update("r50", {"request.prompt": -2.0, "not.read": 1.0})
     assert table.first(2, ENGINE, 0.0, 0) == ["r50", "new"]
     assert policy.hoisted_rows == 102
+    for i in range(FEW_WRITTEN + 1):
+        table.update(f"r{i}", {"request.prompt": -9.0 + i})
+    assert table.first(3, ENGINE, 0.0, 0) == ["r0", "r1", "r2"]
+    assert policy.hoisted_rows == 102 + FEW_WRITTEN + 1
     table.new_epoch()
     assert table.first(1, {**ENGINE, "cost": -1.0}, 0.0, 0) == ["r99"]
-    assert policy.hoisted_rows == 203
+    assert policy.hoisted_rows == 203 + FEW_WRITTEN + 1
 
 
 def test_promotion_lasts_and_is_ordered_by_the_rule() -> None:
