@@ -1,7 +1,8 @@
-"""What ranking a few waiting requests takes, over columns and one by one: up to how many the second is quicker.
+"""What takes less time over columns, and what one by one: ranking few requests, and what follows from few new rows.
 
-A step is: one request has come since the last (its row is new), and the first 32 are wanted. Medians of steps, both in
-turns. Writes benchmarks/results/few.json.
+A step is: one request has come since the last (its row is new), and the first 32 are wanted. Then of 800 requests
+several have come, and what is computed when a row is written is computed in either way. Medians of steps, in turns.
+Writes benchmarks/results/few.json.
 
 python -m benchmarks.few
 """
@@ -28,6 +29,7 @@ from policy_dsl.types import BOOL, TEXT
 
 RESULTS = Path(__file__).parent / "results" / "few.json"
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+WAITING, WRITTEN = 800, (1, 2, 4, 8, 12, 16)
 STEPS, ROUNDS = 200, 5
 ENGINE = {name: s.test for name, s in SIGNALS.items() if not s.per_row and not isinstance(s.test, str)}
 
@@ -50,11 +52,12 @@ def filled(compiled: CompiledPolicy, rows: int, columns: bool) -> WaitingTable:
     return table
 
 
-def step_us(table: WaitingTable, row: dict[str, Value]) -> float:
-    """The median of some steps."""
+def step_us(table: WaitingTable, row: dict[str, Value], written: int = 1) -> float:
+    """The median of some steps, before each of which so many rows are written."""
     taken = []
     for step in range(STEPS):
-        table.update("r0", row)
+        for number in range(written):
+            table.update(f"r{number}", row)
         began = time.perf_counter_ns()
         table.first(32, ENGINE, 20.0, step)
         taken.append((time.perf_counter_ns() - began) / 1000.0)
@@ -75,11 +78,33 @@ def measured(name: str) -> dict[str, dict[str, float]]:
     return found
 
 
+def measured_written(name: str) -> dict[str, dict[str, float]]:
+    loaded = load(policies.find(name))
+    assert loaded.policy is not None
+    compiled = compile_policy(loaded.policy, loaded.source)
+    row, found = row_of(compiled, 3.0), {}
+    table = filled(compiled, WAITING, columns=True)
+    for written in WRITTEN:
+        rounds = []
+        for _ in range(ROUNDS):
+            for most in (0, written):
+                with mock.patch.object(tables, "FEW_WRITTEN", most):
+                    rounds.append(step_us(table, row, written))
+        found[str(written)] = {
+            "columns_us": round(statistics.median(rounds[::2]), 1),
+            "one_by_one_us": round(statistics.median(rounds[1::2]), 1),
+        }
+        print(name, written, "written of", WAITING, found[str(written)], flush=True)
+    return found
+
+
 def main() -> int:
+    names = ("lamps", "bounded_tail", "sjf")
     with mock.patch.object(tables, "FEW", max(ROWS)):
-        figures = {name: measured(name) for name in ("lamps", "bounded_tail", "sjf")}
+        figures = {name: measured(name) for name in names}
+    written = {name: measured_written(name) for name in names}
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    RESULTS.write_text(json.dumps({"machine": machine} | figures, indent=2) + "\n")
+    RESULTS.write_text(json.dumps({"machine": machine} | figures | {"written": written}, indent=2) + "\n")
     return 0
 
 

@@ -19,9 +19,9 @@ Value = float | bool | str
 Row = Mapping[str, Value]
 Engine = Mapping[str, float | bool]
 Keys = tuple[float, ...]
-FEW = 16
-"""Rows up to which it takes less time than columns do, whatever the policy: 30 us instead of 38 for sjf.lamps, 61
-instead of 189 for lamps.lamps (benchmarks/few.py)."""
+FEW = 12
+"""Rows up to which it takes no more time than columns do, whatever the policy: 25 us either way for sjf.lamps, 51
+instead of 64 for lamps.lamps (benchmarks/few.py)."""
 
 
 class Rules(Protocol):

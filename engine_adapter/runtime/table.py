@@ -31,7 +31,7 @@ _BOOKKEEPING = ("request.arrival", "session.arrival", "wait.start", "wait.start_
 _SMALLEST = 64
 FEW_WRITTEN = 8
 """Rows written since the last ranking up to which it takes less time to compute theirs one by one than as columns: a
-ranking of 800 by lamps.lamps with one new row takes 110 us instead of 250 (benchmarks/rank.py)."""
+ranking of 800 by lamps.lamps with one new row takes 110 us instead of 250 (benchmarks/few.py)."""
 
 
 class Texts(Protocol):

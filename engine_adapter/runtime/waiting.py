@@ -30,7 +30,7 @@ class Waiting:
         # A lookup in the prefix cache at every arrival (14 us) is for policies that ask what it found.
         self.reads_cached = asking.engine.facts.can_preserve and reads(policy, "request.cached", "request.uncached")
         self.as_of = object()
-        """Another whenever somebody has come, or become another to the rank: by more than time and the engine's doing."""
+        """Another whenever one has come, or is another to the rank by more than time and what the engine does."""
         for turn in turns:
             self._add(turn, asking.engine.clock(), asking.deciding.step())
 
