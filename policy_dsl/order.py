@@ -37,12 +37,22 @@ def first(
         if few is not None:
             return few
     if promoted is None or not promoted.any():
+        if len(arrival) <= _SMALL:
+            some = _first_of_some((*keys, arrival), k)
+            if some is not None:
+                return some
         return _sorted((*keys, arrival), _leading((*keys, arrival), k))
     head = _sorted((*by, arrival), _leading_where((*by, arrival), promoted, k))
     if len(head) == k:
         return head
     rest = _leading_where((*keys, arrival), ~promoted, k - len(head))
     return np.concatenate([head, _sorted((*keys, arrival), rest)])
+
+
+def some_undefined(key: Column) -> bool:
+    """Whether some row of a key, of at least one, is not a number."""
+    least = key.min()
+    return bool(least != least)  # noqa: PLR0124
 
 
 def _first_of_few(
@@ -59,6 +69,33 @@ def _first_of_few(
     head = sorted(row for row in zip(*among, range(len(arrival)), strict=True) if ahead[row[-1]])[:k]
     rest = sorted(row for row in zip(*columns, range(len(arrival)), strict=True) if not ahead[row[-1]])
     return np.array([row[-1] for row in [*head, *rest[: k - len(head)]]], np.intp)
+
+
+def _first_of_some(columns: tuple[Column, ...], k: int) -> Rows | None:
+    """The first *k* rows in order, where few are no higher than the k-th by some column; None: they are to be found
+    otherwise, as some key is not a number."""
+    if not 0 < k < len(columns[0]):
+        return None
+    column, rest = columns[0], columns[1:]
+    kth = np.partition(column, k - 1)[k - 1]
+    near = np.flatnonzero(column <= kth)
+    if k <= len(near) <= _FEW:
+        return _by_hand(columns, near, k)
+    if not rest or not len(near):
+        return None
+    ahead = np.flatnonzero(column < kth)
+    if not len(ahead) and len(near) == len(column):  # all alike, as nobody's KV is kept, or everybody's
+        return _first_of_some(rest, k)
+    equal = near[column[near] == kth]
+    head, tail = _by_hand(columns, ahead, k), _first_of_some(tuple(c[equal] for c in rest), k - len(ahead))
+    return None if head is None or tail is None else np.concatenate([head, equal[tail]])
+
+
+def _by_hand(columns: tuple[Column, ...], rows: Rows, k: int) -> Rows | None:
+    """The first *k* of few *rows* (ascending) in order; None when some key is not a number."""
+    *keys, arrival = (column[rows] for column in columns)
+    found = _first_of_few(tuple(keys), arrival, k, None, ())
+    return None if found is None else rows[found]
 
 
 def _leading(columns: tuple[Column, ...], k: int) -> Rows:

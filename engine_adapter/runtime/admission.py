@@ -92,7 +92,7 @@ class Admission:
         """
         let_in = self._let_in(waiting)
         asked = let_in | waiting.promoted
-        causes = np.where(let_in, _OPEN, _GATED)
+        causes = (~let_in).astype(np.int8)  # _OPEN or _GATED
         if self._limits:
             self._now()
             for name, out in self._limits.without_place(waiting, asked, self._runs).items():

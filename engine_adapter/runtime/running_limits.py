@@ -18,7 +18,7 @@ import numpy as np
 from engine_adapter.runtime.asking import Asking, Snapshot
 from engine_adapter.runtime.table import CLASS, Column, InColumns
 from policy_dsl.limits import of_waiting
-from policy_dsl.order import first
+from policy_dsl.order import first, some_undefined
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,13 @@ class RunningLimits:
         """Whom of the *open_* waiting requests each limit keeps out: no two limits the same one."""
         found: dict[str, Column] = {}
         for name in self.names:
-            places, left = np.flatnonzero(open_ & self._counted(name, waiting)), self._left(name, runs)
-            if left >= len(places) or (left >= 1 and name not in self._by):
+            counted, left = open_ & self._counted(name, waiting), self._left(name, runs)
+            wanted = np.count_nonzero(counted)
+            if left >= wanted or (left >= 1 and name not in self._by):
                 continue
-            out = np.zeros(len(open_), np.bool_)
-            out[places] = True
+            out = counted.copy()
             if left >= 1:
+                places = slice(None) if wanted == len(open_) else np.flatnonzero(counted)
                 out[self._first(name, waiting, places, int(left))] = False
             found[name], open_ = out, open_ & ~out
         return found
@@ -87,8 +88,8 @@ class RunningLimits:
             return math.inf
         return math.inf if bound is None else bound
 
-    def _first(self, name: str, waiting: InColumns, places: Column, count: int) -> Column:
-        """The *count* of *places* that have what the limit leaves. A failing order: all of them, counted."""
+    def _first(self, name: str, waiting: InColumns, places: Column | slice, count: int) -> Column | slice:
+        """The *count* of *places* (all: a slice) that have what the limit leaves. A failing order: all, counted."""
         deciding, began = self._asking.deciding, self._asking.deciding.begins(f"limit {name}")
         batch, engine = self._asking.policy.batch, self._asking.snapshot()
         promoted = waiting.promoted[places]
@@ -100,11 +101,10 @@ class RunningLimits:
             return places
         keys, by = (tuple(key[places] for key in part) for part in (keys, by))
         order = first(keys, waiting.rows["request.arrival"][places], count, promoted, by)
-        deciding.asked(f"limit {name}", began, len(places))
-        if any(np.isnan(np.min(key)) for key in keys):
+        deciding.asked(f"limit {name}", began, len(promoted))
+        if any(map(some_undefined, keys)):
             deciding.no_number(f"limit {name}", float(np.mean(np.any([np.isnan(key) for key in keys], axis=0))))
-        found: Column = places[order]
-        return found
+        return order if isinstance(places, slice) else places[order]
 
 
 def _class_of(name: str) -> str:

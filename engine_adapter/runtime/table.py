@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine_adapter.runtime.clocked import SINCE
 from engine_adapter.runtime.few import FEW, OneByOne
 from policy_dsl.catalogue import signal_of
-from policy_dsl.order import first
+from policy_dsl.order import first, some_undefined
 from policy_dsl.types import BOOL, TEXT
 
 Column = NDArray[Any]
@@ -272,7 +272,7 @@ class WaitingTable:
         """The keys of the rank, and those among the promoted."""
         count = len(self.ids)
         keys = self._batch.rank(rows, hoisted, engine)
-        if any(np.isnan(np.min(key)) for key in keys):
+        if any(map(some_undefined, keys)):
             self.nans += 1
             undefined = [np.isnan(np.broadcast_to(key, count)) for key in keys]
             self.nan_rows = int(np.any(undefined, axis=0).sum())

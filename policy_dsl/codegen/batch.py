@@ -38,6 +38,7 @@ class Program:
         self._buffers = [np.empty((c, BLOCK), t) for c, t in zip(kernel.buffers, DTYPES.values(), strict=True)]
         self._cut: tuple[int, tuple[Column, ...]] = (-1, ())
         self._kept: tuple[Column, ...] = tuple(np.empty(0, t) for t in kernel.results)
+        self._kept_cut: tuple[int, tuple[Column, ...]] = (-1, ())
 
     def fresh(self, n: int) -> tuple[Column, ...]:
         """Arrays for the results of *n* rows."""
@@ -45,9 +46,11 @@ class Program:
 
     def kept(self, n: int) -> tuple[Column, ...]:
         """The same arrays each time: touching new memory costs more than most operations."""
-        if any(len(k) < n for k in self._kept):
-            self._kept = self.fresh(n + n // 2)
-        return tuple(k[:n] for k in self._kept)
+        if self._kept_cut[0] != n:
+            if any(len(k) < n for k in self._kept):
+                self._kept = self.fresh(n + n // 2)
+            self._kept_cut = (n, tuple(k[:n] for k in self._kept))
+        return self._kept_cut[1]
 
     def run(
         self, n: int, rows: Rows, hoisted: Sequence[Column], engine: Engine, results: tuple[Column, ...]

@@ -55,6 +55,25 @@ def test_small_queues(few):
 
 
 @pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("k", [1, 5, 64, 900])
+def test_queues_of_a_thousand(few, k):
+    for seed in range(20):
+        keys, arrival, promoted, by = case(seed, 1_000, few)
+        assert first(keys, arrival, k, promoted, by).tolist() == by_hand(keys, arrival, k, promoted, by), seed
+
+
+@pytest.mark.parametrize("k", [1, 5, 64, 900])
+def test_integers_with_many_ties(k):
+    """Contexts and flags: no key is undefined, and the k-th is seldom alone."""
+    for seed in range(20):
+        random = Random(seed)
+        whole = [np.array([float(random.randint(0, most)) for _ in range(1_000)]) for most in (0, 1, 7, 300)]
+        keys = tuple(random.sample(whole, 3))
+        arrival = np.array(random.sample(range(1_000), 1_000), float)
+        assert first(keys, arrival, k).tolist() == by_hand(keys, arrival, k), seed
+
+
+@pytest.mark.parametrize("few", [True, False])
 @pytest.mark.parametrize("k", [1, 64, 3000])
 def test_queues_that_are_sampled(few, k):
     for seed in range(3):
