@@ -16,6 +16,8 @@ _SAMPLE = 1024
 # the engine's sockets then take. A sampling profile of a loaded engine showed 11 % of its time there, at a few hundred
 # rows; what this buys end to end has not been measured.
 _FEW = 384
+# Up to so many it takes no longer to sort them all than to look for the first.
+_FEWEST = 64
 _SMALL = 8 * _SAMPLE  # rows below which a partition of all is as fast as a guess from a sample
 
 
@@ -32,15 +34,13 @@ def first(
     compared left to right, lowest first. A row whose key is NaN comes after all that have a number there and tie
     before it, in order of arrival, whatever its further keys. Ties: arrival, then index. -0.0 equals 0.0.
     """
-    if len(arrival) <= _FEW:
-        few = _first_of_few(keys, arrival, k, promoted, by)
-        if few is not None:
-            return few
-    if promoted is None or not promoted.any():
-        if len(arrival) <= _SMALL:
-            some = _first_of_some((*keys, arrival), k)
-            if some is not None:
-                return some
+    if promoted is not None and not promoted.any():
+        promoted = None
+    if len(arrival) <= _SMALL:
+        some = _first_of_some(keys, arrival, k, promoted, by)
+        if some is not None:
+            return some
+    if promoted is None:
         return _sorted((*keys, arrival), _leading((*keys, arrival), k))
     head = _sorted((*by, arrival), _leading_where((*by, arrival), promoted, k))
     if len(head) == k:
@@ -55,47 +55,61 @@ def some_undefined(key: Column) -> bool:
     return bool(least != least)  # noqa: PLR0124
 
 
-def _first_of_few(
+# --- of up to some thousand rows: few are sorted by hand ------------------------------------------------
+# Each of these gives None where they are to be found otherwise: some key that counts is not a number, or too many tie.
+
+
+def _first_of_some(
     keys: tuple[Column, ...], arrival: Column, k: int, promoted: Column | None, by: tuple[Column, ...]
 ) -> Rows | None:
-    """As `first`, without numpy; None when some key is not a number."""
-    columns = [column.tolist() for column in (*keys, arrival)]
-    ahead = promoted.tolist() if promoted is not None else []
-    among = [column.tolist() for column in (*by, arrival)] if any(ahead) else []
-    if any(map(math.isnan, itertools.chain(*columns, *among))):
-        return None
-    if not among:
-        return np.array([row[-1] for row in sorted(zip(*columns, range(len(arrival)), strict=True))[:k]], np.intp)
-    head = sorted(row for row in zip(*among, range(len(arrival)), strict=True) if ahead[row[-1]])[:k]
-    rest = sorted(row for row in zip(*columns, range(len(arrival)), strict=True) if not ahead[row[-1]])
-    return np.array([row[-1] for row in [*head, *rest[: k - len(head)]]], np.intp)
+    if promoted is None:
+        return _in_order((*keys, arrival), k)
+    head = _in_order_of((*by, arrival), np.flatnonzero(promoted), k)
+    if head is None or len(head) == k:
+        return head
+    rest = _in_order_of((*keys, arrival), np.flatnonzero(~promoted), k - len(head))
+    return None if rest is None else np.concatenate([head, rest])
 
 
-def _first_of_some(columns: tuple[Column, ...], k: int) -> Rows | None:
-    """The first *k* rows in order, where few are no higher than the k-th by some column; None: they are to be found
-    otherwise, as some key is not a number."""
-    if not 0 < k < len(columns[0]):
-        return None
-    column, rest = columns[0], columns[1:]
-    kth = np.partition(column, k - 1)[k - 1]
-    near = np.flatnonzero(column <= kth)
-    if k <= len(near) <= _FEW:
-        return _by_hand(columns, near, k)
-    if not rest or not len(near):
-        return None
-    ahead = np.flatnonzero(column < kth)
-    if not len(ahead) and len(near) == len(column):  # all alike, as nobody's KV is kept, or everybody's
-        return _first_of_some(rest, k)
-    equal = near[column[near] == kth]
-    head, tail = _by_hand(columns, ahead, k), _first_of_some(tuple(c[equal] for c in rest), k - len(ahead))
-    return None if head is None or tail is None else np.concatenate([head, equal[tail]])
-
-
-def _by_hand(columns: tuple[Column, ...], rows: Rows, k: int) -> Rows | None:
-    """The first *k* of few *rows* (ascending) in order; None when some key is not a number."""
-    *keys, arrival = (column[rows] for column in columns)
-    found = _first_of_few(tuple(keys), arrival, k, None, ())
+def _in_order_of(columns: tuple[Column, ...], rows: Rows, k: int) -> Rows | None:
+    """The first *k* of *rows* (ascending)."""
+    found = _in_order(tuple(column[rows] for column in columns), k)
     return None if found is None else rows[found]
+
+
+def _in_order(columns: tuple[Column, ...], k: int) -> Rows | None:
+    """The first *k* rows: those no higher than the k-th by the first column, or by the next that tells them apart."""
+    column, rest = columns[0], columns[1:]
+    count = len(column)
+    if count <= _FEWEST or not 0 < k < count:
+        return _by_hand(columns, k)
+    if some_undefined(column):
+        return None
+    kth = sorted(column.tolist())[k - 1] if count <= _FEW else np.partition(column, k - 1)[k - 1]
+    near = np.flatnonzero(column <= kth)
+    if not rest or len(near) <= max(_FEWEST, 2 * k):
+        found = _by_hand(tuple(c[near] for c in columns), k)
+        return None if found is None else near[found]
+    ahead = np.flatnonzero(column < kth)
+    if not len(ahead) and len(near) == count:  # all alike, as nobody's KV is kept, or everybody's
+        return _in_order(rest, k)
+    head = _by_hand(tuple(c[ahead] for c in columns), k)
+    tail = _in_order_of(rest, near[column[near] == kth], k - len(ahead))
+    return None if head is None or tail is None else np.concatenate([ahead[head], tail])
+
+
+def _by_hand(columns: tuple[Column, ...], k: int) -> Rows | None:
+    """The first *k* of few rows, without numpy."""
+    count = len(columns[0])
+    if count > _FEW:
+        return None
+    values = [column.tolist() for column in columns]
+    if any(map(math.isnan, itertools.chain(*values))):
+        return None
+    return np.array([row[-1] for row in sorted(zip(*values, range(count), strict=True))[: max(k, 0)]], np.intp)
+
+
+# --- of any number of rows -------------------------------------------------------------------------------
 
 
 def _leading(columns: tuple[Column, ...], k: int) -> Rows:

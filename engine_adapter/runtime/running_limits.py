@@ -37,6 +37,7 @@ class RunningLimits:
         policy = asking.policy
         self._asking = asking
         self.names = tuple(sorted(filter(of_waiting, policy.scalar.limits), key=_class_of, reverse=True))
+        self._standing: dict[str, float] = {}  # bounds that don't change while the policy is active
         self._by = frozenset(name for name in self.names if policy.states(f"limit {name} ... by"))
 
     @property
@@ -79,14 +80,19 @@ class RunningLimits:
         return max(self._bound(name, runs.engine), 1.0) - running
 
     def _bound(self, name: str, engine: Snapshot) -> float:
-        deciding = self._asking.deciding
+        standing, deciding = self._standing.get(name), self._asking.deciding
+        if standing is not None:
+            return standing
         deciding.guard.asked(f"limit {name}")
         try:
             bound = self._asking.policy.scalar.limit(name, engine)
         except Exception:
             deciding.fault(f"limit {name}")
             return math.inf
-        return math.inf if bound is None else bound
+        found = math.inf if bound is None else bound
+        if deciding.limits_stand:
+            self._standing[name] = found
+        return found
 
     def _first(self, name: str, waiting: InColumns, places: Column | slice, count: int) -> Column | slice:
         """The *count* of *places* (all: a slice) that have what the limit leaves. A failing order: all, counted."""

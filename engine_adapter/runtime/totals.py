@@ -19,15 +19,16 @@ def seated_tokens(running: Iterable[Running], turns: Mapping[str, Turn], pinned_
     """KV tokens of seated sessions; a running request counts with the output that was expected when it began."""
     total = float(pinned_tokens)
     for request in running:
-        turn = turns.get(request.id)
-        total += request.context_tokens if turn is None else max(request.context_tokens, _planned(turn))
+        tokens, turn = request.context_tokens, turns.get(request.id)
+        if turn is not None:
+            planned = turn.planned_tokens
+            if planned is None:
+                planned = turn.planned_tokens = turn.context_tokens + turn.forecast.output.mean
+            if planned > tokens:
+                total += planned
+                continue
+        total += tokens
     return total
-
-
-def _planned(turn: Turn) -> float:
-    if turn.planned_tokens is None:
-        turn.planned_tokens = turn.context_tokens + turn.forecast.output.mean
-    return turn.planned_tokens
 
 
 def running_by_class(running: Iterable[Running], turns: Mapping[str, Turn]) -> Counter[str]:
@@ -35,14 +36,16 @@ def running_by_class(running: Iterable[Running], turns: Mapping[str, Turn]) -> C
     return Counter(turns[request.id].session.class_name for request in running if request.id in turns)
 
 
-def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> Counter[str]:
+def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> dict[str, int]:
     """KV tokens of running requests and of pins, by the class of their session."""
-    found: Counter[str] = Counter()
+    found: dict[str, int] = {}
     for request in running:
-        if request.id in turns:
-            found[turns[request.id].session.class_name] += request.context_tokens
+        turn = turns.get(request.id)
+        if turn is not None:
+            name = turn.session.class_name
+            found[name] = found.get(name, 0) + request.context_tokens
     for pin in pins:
-        found[pin.class_name] += pin.tokens
+        found[pin.class_name] = found.get(pin.class_name, 0) + pin.tokens
     return found
 
 
