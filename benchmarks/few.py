@@ -19,6 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 import policies
+from engine_adapter.runtime import hoisting
 from engine_adapter.runtime import table as tables
 from engine_adapter.runtime.rows import one_by_one
 from engine_adapter.runtime.table import Value, WaitingTable
@@ -88,7 +89,7 @@ def measured_written(name: str) -> dict[str, dict[str, float]]:
         rounds = []
         for _ in range(ROUNDS):
             for most in (0, written):
-                with mock.patch.object(tables, "FEW_WRITTEN", most):
+                with mock.patch.object(hoisting, "FEW_WRITTEN", most):
                     rounds.append(step_us(table, row, written))
         found[str(written)] = {
             "columns_us": round(statistics.median(rounds[::2]), 1),

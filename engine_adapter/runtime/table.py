@@ -14,43 +14,33 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine_adapter.runtime.clocked import SINCE
+from engine_adapter.runtime.columns import Column, Columns, doubled
 from engine_adapter.runtime.few import FEW, OneByOne
+from engine_adapter.runtime.hoisting import Hoisting, Hoists
 from policy_dsl.catalogue import signal_of
 from policy_dsl.order import first, some_undefined
 from policy_dsl.types import BOOL, TEXT
 
-Column = NDArray[Any]
-Columns = Mapping[str, Column]
 Value = float | bool | str
 
 CLASS = "session.class"  # codes of texts
 _BOOKKEEPING = ("request.arrival", "session.arrival", "wait.start", "wait.start_step", "wait.session_start", CLASS)
 _SMALLEST = 64
-FEW_WRITTEN = 8
-"""Rows written since the last ranking up to which it takes less time to compute theirs one by one than as columns: a
-ranking of 800 by lamps.lamps with one new row takes 110 us instead of 250 (benchmarks/few.py)."""
 
 
 class Texts(Protocol):
     def code(self, text: str) -> int: ...
 
 
-class Batch(Protocol):
+class Batch(Hoists, Protocol):
     """What the table needs of a policy's batch rules (`policy_dsl.compiled.BatchRules`)."""
 
-    @property
-    def hoisted_keys(self) -> frozenset[str]: ...
     @property
     def step_keys(self) -> frozenset[str]: ...
     @property
     def texts(self) -> Texts: ...
-    def hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> tuple[Column, ...]: ...
-    def hoist_one(
-        self, row: Mapping[str, float | bool], engine: Mapping[str, float | bool]
-    ) -> tuple[float | bool, ...]: ...
     def rank(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]
     ) -> tuple[Column, ...]: ...
@@ -101,8 +91,7 @@ class WaitingTable:
         self._columns: dict[str, Column] = {key: np.zeros(_SMALLEST) for key in _BOOKKEEPING}
         self._columns |= {key: np.zeros(_SMALLEST, _dtype(key)) for key in self._keys}
         self._promoted = np.zeros(_SMALLEST, np.bool_)
-        self._hoisted: list[Column] = []
-        self._unhoisted: set[str] | None = None  # ids; None: all rows
+        self._hoisting = Hoisting(batch, _SMALLEST)
         self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & SINCE.keys()}
 
     def __len__(self) -> int:
@@ -148,12 +137,12 @@ class WaitingTable:
         self._promoted[place] = promoted
         self.ids.append(request_id)
         self._places[request_id] = place
-        self._mark(request_id)
+        self._hoisting.written(request_id)
 
     def update(self, request_id: str, row: Mapping[str, Value]) -> None:
         """New values for some signals of a waiting request; those the policy doesn't read are left out."""
         self._write(self._places[request_id], row, [key for key in self._keys if key in row])
-        self._mark(request_id)
+        self._hoisting.written(request_id)
 
     def remove(self, request_id: str) -> bool:
         """The request waits no longer; returns whether it was promoted. False if it didn't wait."""
@@ -166,10 +155,9 @@ class WaitingTable:
         if place != last:
             self.ids[place] = moved
             self._places[moved] = place
-            for column in (*self._columns.values(), *self._hoisted, self._promoted):
+            for column in (*self._columns.values(), *self._hoisting.columns, self._promoted):
                 column[place] = column[last]
-        if self._unhoisted is not None:
-            self._unhoisted.discard(request_id)
+        self._hoisting.gone(request_id)
         return promoted
 
     def is_promoted(self, request_id: str) -> bool:
@@ -192,7 +180,7 @@ class WaitingTable:
 
     def new_epoch(self) -> None:
         """Engine costs or parameters changed: what was hoisted is computed anew at the next ranking."""
-        self._unhoisted = None
+        self._hoisting.all_anew()
 
     def view(self) -> Columns:
         """The kept columns, one entry a row, aligned with `ids`. Not copies: don't write, don't keep."""
@@ -261,10 +249,9 @@ class WaitingTable:
     ) -> tuple[dict[str, Column], tuple[Column, ...]]:
         """The columns of now, and the hoisted ones."""
         rows = dict(self.view())
-        if self._unhoisted is None or self._unhoisted:
-            self._hoist(rows, engine)
+        hoisted = self._hoisting.up_to_date(rows, self._places, engine)
         self._compose(rows, now, step)
-        return rows, tuple(column[: len(self.ids)] for column in self._hoisted)
+        return rows, hoisted
 
     def _keyed(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool], promoted: Column
@@ -287,37 +274,6 @@ class WaitingTable:
             promoted |= now_promoted
         return promoted
 
-    def _hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> None:
-        """Compute the hoisted terms of rows written since the last ranking, or of all."""
-        unhoisted = self._unhoisted
-        if unhoisted is not None and len(unhoisted) <= FEW_WRITTEN:
-            self._hoist_one_by_one(unhoisted, engine)
-            return
-        needed = self._batch.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows
-        if unhoisted is None or 2 * len(unhoisted) > len(self.ids):
-            terms = self._batch.hoist({key: rows[key] for key in needed}, engine)
-            self._hoisted = [self._full_column(term) for term in terms]
-        else:
-            places = np.fromiter((self._places[i] for i in unhoisted), np.intp, len(unhoisted))
-            terms = self._batch.hoist({key: rows[key][places] for key in needed}, engine)
-            for column, term in zip(self._hoisted, terms, strict=True):
-                column[places] = term
-        self._unhoisted = set()
-
-    def _hoist_one_by_one(self, written: set[str], engine: Mapping[str, float | bool]) -> None:
-        sources = [(key, self._columns[key]) for key in self._batch.hoisted_keys]
-        for name in written:
-            place = self._places[name]
-            terms = self._batch.hoist_one({key: column.item(place) for key, column in sources}, engine)
-            for column, term in zip(self._hoisted, terms, strict=True):
-                column[place] = term
-        self._unhoisted = set()
-
-    def _full_column(self, term: Column) -> Column:
-        column = np.zeros(len(self._promoted), np.asarray(term).dtype)
-        column[: len(self.ids)] = term
-        return column
-
     def _compose(self, rows: dict[str, Column], now: float, step: int) -> None:
         """Add the columns that follow from the clock. (A waiting request's call doesn't age: it hasn't begun.)"""
         count = len(self.ids)
@@ -331,19 +287,11 @@ class WaitingTable:
             value = row[key]
             columns[key][place] = self._batch.texts.code(value) if isinstance(value, str) else value
 
-    def _mark(self, request_id: str) -> None:
-        if self._unhoisted is not None:
-            self._unhoisted.add(request_id)
-
     def _grow(self) -> None:
-        self._columns = {key: _doubled(column) for key, column in self._columns.items()}
-        self._composed = {key: _doubled(column) for key, column in self._composed.items()}
-        self._hoisted = [_doubled(column) for column in self._hoisted]
-        self._promoted = _doubled(self._promoted)
-
-
-def _doubled(column: Column) -> Column:
-    return np.concatenate([column, np.zeros_like(column)])
+        self._columns = {key: doubled(column) for key, column in self._columns.items()}
+        self._composed = {key: doubled(column) for key, column in self._composed.items()}
+        self._hoisting.grow()
+        self._promoted = doubled(self._promoted)
 
 
 def _dtype(key: str) -> np.dtype[Any]:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine_adapter.runtime.table import FEW_WRITTEN, Columns, WaitingTable
+from engine_adapter.runtime.columns import Columns
+from engine_adapter.runtime.hoisting import FEW_WRITTEN
+from engine_adapter.runtime.table import WaitingTable
 
 Engine = Mapping[str, float | bool]
 
