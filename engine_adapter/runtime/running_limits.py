@@ -18,7 +18,7 @@ import numpy as np
 from engine_adapter.runtime.asking import Asking, Snapshot
 from engine_adapter.runtime.table import CLASS, Column, InColumns
 from policy_dsl.limits import of_waiting
-from policy_dsl.order import first
+from policy_dsl.order import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +51,29 @@ class RunningLimits:
         """The limit that one more request of the class would break; "" where none."""
         return next((name for name in self.names if _counts(name, class_name) and self._left(name, runs) < 1), "")
 
-    def without_place(self, waiting: InColumns, open_: Column, runs: Runs) -> dict[str, Column]:
-        """Whom of the *open_* waiting requests each limit keeps out: no two limits the same one."""
+    def without_place(self, waiting: InColumns, open_: Column | None, runs: Runs) -> dict[str, Column]:
+        """Whom of the *open_* waiting requests (None: all) each limit keeps out: no two limits the same one."""
         found: dict[str, Column] = {}
         for name in self.names:
-            places, left = np.flatnonzero(open_ & self._counted(name, waiting)), self._left(name, runs)
-            if left >= len(places) or (left >= 1 and name not in self._by):
+            asked, left = self._counted(name, waiting, open_), self._left(name, runs)
+            count = len(waiting.ids) if asked is None else np.count_nonzero(asked)
+            if left >= count or (left >= 1 and name not in self._by):
                 continue
-            out = np.zeros(len(open_), np.bool_)
-            out[places] = True
+            out = np.ones(count, np.bool_) if asked is None else asked.copy()
             if left >= 1:
-                out[self._first(name, waiting, places, int(left))] = False
-            found[name], open_ = out, open_ & ~out
+                out[self._first(name, waiting, asked, int(left))] = False
+            found[name], open_ = out, ~out if open_ is None else open_ & ~out
         return found
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _counted(self, name: str, waiting: InColumns) -> Column | bool:
+    def _counted(self, name: str, waiting: InColumns, open_: Column | None) -> Column | None:
+        """Those of *open_* that the limit is about; None: all."""
         of_class = _class_of(name)
-        return not of_class or waiting.rows[CLASS] == self._asking.policy.batch.texts.code(of_class)
+        if not of_class:
+            return open_
+        counted: Column = waiting.rows[CLASS] == self._asking.policy.batch.texts.code(of_class)
+        return counted if open_ is None else counted & open_
 
     def _left(self, name: str, runs: Runs) -> float:
         """How many more may run; from 1 on there is a place."""
@@ -87,24 +91,28 @@ class RunningLimits:
             return math.inf
         return math.inf if bound is None else bound
 
-    def _first(self, name: str, waiting: InColumns, places: Column, count: int) -> Column:
-        """The *count* of *places* that have what the limit leaves. A failing order: all of them, counted."""
+    def _first(self, name: str, waiting: InColumns, asked: Column | None, count: int) -> Column:
+        """The *count* of those *asked* (None: all) that have what the limit leaves. A failing order: all of them,
+        counted."""
         deciding, began = self._asking.deciding, self._asking.deciding.begins(f"limit {name}")
         batch, engine = self._asking.policy.batch, self._asking.snapshot()
-        promoted = waiting.promoted[places]
+        arrival, promoted = waiting.rows["request.arrival"], waiting.promoted
+        places = None if asked is None else asked.nonzero()[0]
+        if places is not None:
+            arrival, promoted = arrival[places], promoted[places]
         try:
             keys = batch.shared_by(name, waiting.rows, waiting.hoisted, engine)
-            by = batch.promoted_by(waiting.rows, waiting.hoisted, engine) if promoted.any() else ()
+            by = batch.promoted_by(waiting.rows, waiting.hoisted, engine) if np.count_nonzero(promoted) else ()
         except Exception:
             deciding.raised(f"limit {name}", began)
-            return places
-        keys, by = (tuple(key[places] for key in part) for part in (keys, by))
-        order = first(keys, waiting.rows["request.arrival"][places], count, promoted, by)
-        deciding.asked(f"limit {name}", began, len(places))
-        if any(np.isnan(np.min(key)) for key in keys):
+            return np.arange(len(arrival)) if places is None else places
+        if places is not None:
+            keys, by = (tuple(key[places] for key in part) for part in (keys, by))
+        found = chosen(keys, arrival, count, promoted, by)
+        deciding.asked(f"limit {name}", began, len(arrival))
+        if any(math.isnan(key.min()) for key in keys):
             deciding.no_number(f"limit {name}", float(np.mean(np.any([np.isnan(key) for key in keys], axis=0))))
-        found: Column = places[order]
-        return found
+        return found if places is None else places[found]
 
 
 def _class_of(name: str) -> str:
