@@ -18,11 +18,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from engine_adapter.runtime import totals
+from engine_adapter.runtime.arrays import Column, Columns
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.engine import EngineLoad, occupancy
 from engine_adapter.runtime.refused import GATE, AskedAtOnce, Refused
 from engine_adapter.runtime.running_limits import RunningLimits, Runs
-from engine_adapter.runtime.table import CLASS, Column, Columns, InColumns
+from engine_adapter.runtime.table import CLASS, InColumns
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.classes import RESERVE
 

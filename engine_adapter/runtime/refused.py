@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine_adapter.runtime.table import Column
+from engine_adapter.runtime.arrays import Column
 
 GATE = "gate"
 

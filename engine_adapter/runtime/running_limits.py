@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine_adapter.runtime.arrays import Column
 from engine_adapter.runtime.asking import Asking, Snapshot
-from engine_adapter.runtime.table import CLASS, Column, InColumns
+from engine_adapter.runtime.table import CLASS, InColumns
 from policy_dsl.limits import of_waiting
 from policy_dsl.order import chosen
 

@@ -14,16 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engine_adapter.runtime.arrays import Column, Columns, Cut, doubled, dtype_of, together
 from engine_adapter.runtime.clocked import SINCE
 from engine_adapter.runtime.few import FEW, OneByOne
-from policy_dsl.catalogue import signal_of
 from policy_dsl.order import first
-from policy_dsl.types import BOOL, TEXT
 
-Column = NDArray[Any]
-Columns = Mapping[str, Column]
 Value = float | bool | str
 
 CLASS = "session.class"  # codes of texts
@@ -93,11 +89,12 @@ class WaitingTable:
         read = frozenset[str]() if one_by_one is None else one_by_one.keys
         self._keys = sorted((batch.hoisted_keys | batch.step_keys | read) - SINCE.keys() - set(_BOOKKEEPING))
         self._columns: dict[str, Column] = {key: np.zeros(_SMALLEST) for key in _BOOKKEEPING}
-        self._columns |= {key: np.zeros(_SMALLEST, _dtype(key)) for key in self._keys}
+        self._columns |= {key: np.zeros(_SMALLEST, dtype_of(key)) for key in self._keys}
         self._promoted = np.zeros(_SMALLEST, np.bool_)
         self._hoisted: list[Column] = []
         self._unhoisted: set[str] | None = None  # ids; None: all rows
         self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & SINCE.keys()}
+        self._cut: Cut | None = None  # None: some array was replaced
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -252,13 +249,17 @@ class WaitingTable:
 
     def _columns_now(
         self, engine: Mapping[str, float | bool], now: float, step: int
-    ) -> tuple[dict[str, Column], tuple[Column, ...]]:
+    ) -> tuple[Columns, tuple[Column, ...]]:
         """The columns of now, and the hoisted ones."""
-        rows = dict(self.view())
         if self._unhoisted is None or self._unhoisted:
-            self._hoist(rows, engine)
-        self._compose(rows, now, step)
-        return rows, tuple(column[: len(self.ids)] for column in self._hoisted)
+            self._hoist(engine)
+        cut, count = self._cut, len(self.ids)
+        if cut is None or cut.count != count:
+            composed = {key: column[:count] for key, column in self._composed.items()}
+            hoisted = tuple(column[:count] for column in self._hoisted)
+            cut = self._cut = Cut(count, {**self.view(), **composed}, hoisted)
+        self._compose(cut.rows, now, step)
+        return cut.rows, cut.hoisted
 
     def _keyed(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool], promoted: Column
@@ -281,16 +282,17 @@ class WaitingTable:
             promoted |= now_promoted
         return promoted
 
-    def _hoist(self, rows: Columns, engine: Mapping[str, float | bool]) -> None:
+    def _hoist(self, engine: Mapping[str, float | bool]) -> None:
         """Compute the hoisted terms of rows written since the last ranking, or of all."""
-        unhoisted = self._unhoisted
+        unhoisted, count = self._unhoisted, len(self.ids)
         needed = self._batch.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows
-        if unhoisted is None or 2 * len(unhoisted) > len(self.ids):
-            terms = self._batch.hoist({key: rows[key] for key in needed}, engine)
+        if unhoisted is None or 2 * len(unhoisted) > count:
+            terms = self._batch.hoist({key: self._columns[key][:count] for key in needed}, engine)
             self._hoisted = [self._full_column(term) for term in terms]
+            self._cut = None
         else:
-            places = np.fromiter((self._places[i] for i in unhoisted), np.intp, len(unhoisted))
-            terms = self._batch.hoist({key: rows[key][places] for key in needed}, engine)
+            places = together([self._places[i] for i in unhoisted])
+            terms = self._batch.hoist({key: self._columns[key][places] for key in needed}, engine)
             for column, term in zip(self._hoisted, terms, strict=True):
                 column[places] = term
         self._unhoisted = set()
@@ -300,12 +302,11 @@ class WaitingTable:
         column[: len(self.ids)] = term
         return column
 
-    def _compose(self, rows: dict[str, Column], now: float, step: int) -> None:
-        """Add the columns that follow from the clock. (A waiting request's call doesn't age: it hasn't begun.)"""
-        count = len(self.ids)
-        for key, scratch in self._composed.items():
+    def _compose(self, rows: Columns, now: float, step: int) -> None:
+        """Write the columns that follow from the clock. (A waiting request's call doesn't age: it hasn't begun.)"""
+        for key in self._composed:
             clock, since = SINCE[key]
-            rows[key] = np.subtract(now if clock == "now" else step, rows[since], out=scratch[:count])
+            np.subtract(now if clock == "now" else step, rows[since], out=rows[key])
 
     def _write(self, place: int, row: Mapping[str, Value], keys: list[str]) -> None:
         columns = self._columns
@@ -318,23 +319,8 @@ class WaitingTable:
             self._unhoisted.add(request_id)
 
     def _grow(self) -> None:
-        self._columns = {key: _doubled(column) for key, column in self._columns.items()}
-        self._composed = {key: _doubled(column) for key, column in self._composed.items()}
-        self._hoisted = [_doubled(column) for column in self._hoisted]
-        self._promoted = _doubled(self._promoted)
-
-
-def _doubled(column: Column) -> Column:
-    return np.concatenate([column, np.zeros_like(column)])
-
-
-def _dtype(key: str) -> np.dtype[Any]:
-    if key.endswith(".known"):
-        return np.dtype(np.bool_)
-    match signal_of(key).type:
-        case t if t == TEXT:
-            return np.dtype(np.int32)
-        case t if t == BOOL:
-            return np.dtype(np.bool_)
-        case _:
-            return np.dtype(np.float64)
+        self._columns = {key: doubled(column) for key, column in self._columns.items()}
+        self._composed = {key: doubled(column) for key, column in self._composed.items()}
+        self._hoisted = [doubled(column) for column in self._hoisted]
+        self._promoted = doubled(self._promoted)
+        self._cut = None
