@@ -105,10 +105,12 @@ class Admission:
             return found.copy()
         let_in = np.ones(len(rows[CLASS]), np.bool_)
         for name in classes:
+            of_class = rows[CLASS] == batch.texts.code(name)
+            if not np.count_nonzero(of_class):
+                continue  # each class is asked with an engine of its own
             found = batch.admitted(rows, hoisted, self._seen_by(name))
             assert found is not None
-            of_class = rows[CLASS] == batch.texts.code(name)
-            let_in[of_class] = found[of_class]
+            np.copyto(let_in, found, where=of_class)
         return let_in
 
     def _seen_by(self, class_name: str) -> Mapping[str, float | bool]:

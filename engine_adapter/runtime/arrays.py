@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,11 @@ class Cut:
     count: int
     rows: Columns
     hoisted: tuple[Column, ...]
+
+
+def has_nan(columns: Iterable[Column]) -> bool:
+    """Whether some column, none of them empty, has what is not a number."""
+    return any(math.isnan(column.min()) for column in columns)
 
 
 def together(places: list[int]) -> slice | list[int]:

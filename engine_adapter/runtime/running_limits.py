@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine_adapter.runtime.arrays import Column
+from engine_adapter.runtime.arrays import Column, has_nan
 from engine_adapter.runtime.asking import Asking, Snapshot
 from engine_adapter.runtime.table import CLASS, InColumns
 from policy_dsl.limits import of_waiting
@@ -111,7 +111,7 @@ class RunningLimits:
             keys, by = (tuple(key[places] for key in part) for part in (keys, by))
         found = chosen(keys, arrival, count, promoted, by)
         deciding.asked(f"limit {name}", began, len(arrival))
-        if any(math.isnan(key.min()) for key in keys):
+        if has_nan(keys):
             deciding.no_number(f"limit {name}", float(np.mean(np.any([np.isnan(key) for key in keys], axis=0))))
         return found if places is None else places[found]
 

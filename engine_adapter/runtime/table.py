@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from engine_adapter.runtime.arrays import Column, Columns, Cut, doubled, dtype_of, together
+from engine_adapter.runtime.arrays import Column, Columns, Cut, doubled, dtype_of, has_nan, together
 from engine_adapter.runtime.clocked import SINCE
 from engine_adapter.runtime.few import FEW, OneByOne
 from policy_dsl.order import first
@@ -214,7 +214,7 @@ class WaitingTable:
             return []
         rows, hoisted = self._columns_now(engine, now, step)
         promoted = self._promote(rows, hoisted, engine)
-        places = np.flatnonzero(lets_in(InColumns(self.ids, rows, hoisted, promoted)))
+        places = lets_in(InColumns(self.ids, rows, hoisted, promoted)).nonzero()[0]
         if not len(places):
             return []  # nobody's rank matters
         keys, by = self._keyed(rows, hoisted, engine, promoted)
@@ -267,11 +267,11 @@ class WaitingTable:
         """The keys of the rank, and those among the promoted."""
         count = len(self.ids)
         keys = self._batch.rank(rows, hoisted, engine)
-        if any(np.isnan(np.min(key)) for key in keys):
+        if has_nan(keys):
             self.nans += 1
             undefined = [np.isnan(np.broadcast_to(key, count)) for key in keys]
             self.nan_rows = int(np.any(undefined, axis=0).sum())
-        by = self._batch.promoted_by(rows, hoisted, engine) if promoted.any() else ()
+        by = self._batch.promoted_by(rows, hoisted, engine) if np.count_nonzero(promoted) else ()
         return keys, by
 
     def _promote(self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]) -> Column:

@@ -18,9 +18,9 @@ SEATED = "engine.seated_tokens"
 def seated_tokens(running: Iterable[Running], turns: Mapping[str, Turn], pinned_tokens: int) -> float:
     """KV tokens of seated sessions; a running request counts with the output that was expected when it began."""
     total = float(pinned_tokens)
-    for request in running:
-        turn = turns.get(request.id)
-        total += request.context_tokens if turn is None else max(request.context_tokens, _planned(turn))
+    for name, context_tokens in running:
+        turn = turns.get(name)
+        total += context_tokens if turn is None else max(context_tokens, _planned(turn))
     return total
 
 
@@ -35,14 +35,16 @@ def running_by_class(running: Iterable[Running], turns: Mapping[str, Turn]) -> C
     return Counter(turns[request.id].session.class_name for request in running if request.id in turns)
 
 
-def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> Counter[str]:
+def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> Mapping[str, int]:
     """KV tokens of running requests and of pins, by the class of their session."""
-    found: Counter[str] = Counter()
-    for request in running:
-        if request.id in turns:
-            found[turns[request.id].session.class_name] += request.context_tokens
+    found: dict[str, int] = {}
+    for name, context_tokens in running:
+        turn = turns.get(name)
+        if turn is not None:
+            class_name = turn.session.class_name
+            found[class_name] = found.get(class_name, 0) + context_tokens
     for pin in pins:
-        found[pin.class_name] += pin.tokens
+        found[pin.class_name] = found.get(pin.class_name, 0) + pin.tokens
     return found
 
 
