@@ -79,10 +79,8 @@ class Admission:
         limited: dict[str, Column] = {}
         if self._limits:
             self._now()
-            limited = self._limits.without_place(waiting, open_, self._runs)
+            open_, limited = self._limits.without_place(waiting, open_, self._runs)
         self._refused.asked(AskedAtOnce(tuple(waiting.ids), let_in, limited))
-        for out in limited.values():
-            open_ = ~out if open_ is None else open_ & ~out
         return np.ones(len(waiting.ids), np.bool_) if open_ is None else open_
 
     def _let_in(self, waiting: InColumns) -> Column | None:

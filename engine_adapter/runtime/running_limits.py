@@ -52,8 +52,11 @@ class RunningLimits:
         """The limit that one more request of the class would break; "" where none."""
         return next((name for name in self.names if _counts(name, class_name) and self._left(name, runs) < 1), "")
 
-    def without_place(self, waiting: InColumns, open_: Column | None, runs: Runs) -> dict[str, Column]:
-        """Whom of the *open_* waiting requests (None: all) each limit keeps out: no two limits the same one."""
+    def without_place(
+        self, waiting: InColumns, open_: Column | None, runs: Runs
+    ) -> tuple[Column | None, dict[str, Column]]:
+        """Who of the *open_* waiting requests (None: all) has a place, and whom each limit keeps out: no two limits the
+        same one."""
         found: dict[str, Column] = {}
         for name in self.names:
             asked, left = self._counted(name, waiting, open_), self._left(name, runs)
@@ -64,7 +67,7 @@ class RunningLimits:
             if left >= 1:
                 out[self._first(name, waiting, asked, int(left))] = False
             found[name], open_ = out, ~out if open_ is None else open_ & ~out
-        return found
+        return open_, found
 
     # --- inside ----------------------------------------------------------------------------------
 

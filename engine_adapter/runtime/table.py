@@ -92,6 +92,7 @@ class WaitingTable:
         self._columns |= {key: np.zeros(_SMALLEST, dtype_of(key)) for key in self._keys}
         self._promoted = np.zeros(_SMALLEST, np.bool_)
         self._hoisted: list[Column] = []
+        self._hoist_keys = batch.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows
         self._unhoisted: set[str] | None = None  # ids; None: all rows
         self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & SINCE.keys()}
         self._cut: Cut | None = None  # None: some array was replaced
@@ -285,14 +286,13 @@ class WaitingTable:
     def _hoist(self, engine: Mapping[str, float | bool]) -> None:
         """Compute the hoisted terms of rows written since the last ranking, or of all."""
         unhoisted, count = self._unhoisted, len(self.ids)
-        needed = self._batch.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows
         if unhoisted is None or 2 * len(unhoisted) > count:
-            terms = self._batch.hoist({key: self._columns[key][:count] for key in needed}, engine)
+            terms = self._batch.hoist({key: self._columns[key][:count] for key in self._hoist_keys}, engine)
             self._hoisted = [self._full_column(term) for term in terms]
             self._cut = None
         else:
             places = together([self._places[i] for i in unhoisted])
-            terms = self._batch.hoist({key: self._columns[key][places] for key in needed}, engine)
+            terms = self._batch.hoist({key: self._columns[key][places] for key in self._hoist_keys}, engine)
             for column, term in zip(self._hoisted, terms, strict=True):
                 column[places] = term
         self._unhoisted = set()
