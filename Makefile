@@ -71,8 +71,8 @@ reproduce: $(VENV)/.dev ## the paper's comparison in virtual time and docs/repro
 	@$(BIN)/python -m benchmarks.reproduction.plots
 	@$(BIN)/python docs/generate.py
 
-results: $(VENV)/.dev ## policies on real servers and docs/results.md (hours; goes on where it was cut off); MODEL=... for a page of your own
-	@$(BIN)/python -m benchmarks.real.run $(if $(MODEL),--model $(MODEL)) $(if $(FLAGS),-- $(FLAGS))
+results: $(VENV)/.dev ## policies on real servers and docs/results.md (hours; goes on where it was cut off; ARGS="single --points 1" for a part); MODEL=... for a page of your own
+	@$(BIN)/python -m benchmarks.real.run $(ARGS) $(if $(MODEL),--model $(MODEL)) $(if $(FLAGS),-- $(FLAGS))
 	@$(if $(MODEL),true,$(BIN)/python -m benchmarks.real.plots && $(BIN)/python docs/generate.py)
 
 compat: $(VENV)/.dev ## the tests on other releases of vLLM and docs/compatibility.md (half an hour; goes on where it was cut off)

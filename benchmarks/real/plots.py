@@ -18,6 +18,7 @@ from lamps_cli.metrics import Estimate, estimate
 FOLDER = Path(__file__).parents[2] / "docs" / "results"
 # Not the axis of the reproduction, whose lines break at load 1: these runs all begin with an empty engine.
 _ACROSS = AXES | {"load": "load, as a share of what stock serves behind"}
+ONE_POINT = "*No lines to draw yet: measured at one load.*"
 _SHOWN = {
     "without tools, mean": "without_tools_s.mean",
     "without tools, p99": "without_tools_s.p99",
@@ -45,7 +46,7 @@ def shown(name: str) -> str:
     """The drawing as Markdown; a sentence where there are no lines to draw."""
     found = next((drawing for drawing in drawings() if drawing.name == name), None)
     if found is None:
-        return NOT_MEASURED
+        return NOT_MEASURED if figures_of(name) is None else ONE_POINT
     return f"![{found.title}: the figures of the tables below](results/{name}.svg)"
 
 

@@ -3,10 +3,11 @@
     python -m benchmarks.real.run [QUESTION ...] [--systems NAME,...] [--points N] [--seeds N]
     python -m benchmarks.real.run --model Qwen/Qwen3-8B [-- FLAGS OF lamps serve]
 
-It wants a machine that does nothing else; what it did meanwhile is kept with each run. Hours in all: a run that is
-interrupted keeps what is done and goes on from there. Every turn goes to benchmarks/results/runs/ (not in the
-repository), the figures of each run to benchmarks/results/real.json. With --model the figures go to results-MODEL.json
-and a page results-MODEL.md beside them.
+It wants a machine that does nothing else; what it did meanwhile is kept with each run. Hours in all, in passes: one
+seed at the first load of each question, then all its seeds, then the other loads, so that there is something to say of
+each before much is known of one. What is interrupted keeps what is done and goes on from there. Every turn goes to
+benchmarks/results/runs/ (not in the repository), the figures of each run to benchmarks/results/real.json. With --model
+the figures go to results-MODEL.json and a page results-MODEL.md beside them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import json
 import re
 import sys
 from dataclasses import replace
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 from benchmarks.real.cases import ON_A_PROCESSOR, SYSTEMS, Question, questions
-from lamps_cli.measuring.asked import Planned
+from lamps_cli.measuring.asked import Asked, Planned
 from lamps_cli.measuring.carrying import Measured, measure
 from lamps_cli.measuring.runs_file import Line, RunsFile
 from lamps_cli.measuring.view import warnings
@@ -29,6 +31,8 @@ from lamps_cli.output import to_json
 
 RESULTS = Path(__file__).parents[1] / "results"
 FIGURES = RESULTS / "real.json"
+# How many of a question's points and seeds each pass measures; None: all.
+PASSES = ((1, 1), (1, None), (None, None))
 
 
 def summary(question: Question, measured: Measured) -> dict[str, Any]:
@@ -73,11 +77,21 @@ def _place(run: dict[str, Any]) -> tuple[str, float, int]:
     return run["system"], run["at"], run["seed"]
 
 
-def carry_out(question: Question, given: argparse.Namespace, raw: Path, kept: Path) -> bool:
-    """Measure what is missing of a question and keep its figures; False when it was interrupted."""
+def passes(asked: Asked) -> list[Asked]:
+    """The same in parts, each with what those before it have; none twice."""
+    parts = [replace(asked, points=asked.points[:points], seeds=asked.seeds[:seeds]) for points, seeds in PASSES]
+    return [part for n, part in enumerate(parts) if part not in parts[:n]]
+
+
+def asked_of(question: Question, given: argparse.Namespace) -> Asked:
+    """What is to be measured of a question."""
     asked = question.asked(tuple(given.systems.split(",")), given.model, tuple(given.flags))
     asked = replace(asked, points=asked.points[: given.points], seeds=asked.seeds[: given.seeds])
-    asked = replace(asked, saturation=given.saturation)
+    return replace(asked, saturation=given.saturation)
+
+
+def carry_out(question: Question, asked: Asked, raw: Path, kept: Path) -> bool:
+    """Measure what is missing of a question and keep its figures; False when it was interrupted."""
     raw.parent.mkdir(exist_ok=True)
     measured = measure(asked, RunsFile.read(raw), _tell)
     print(file=sys.stderr)
@@ -107,10 +121,10 @@ def main() -> int:
     given.systems = given.systems or ",".join(ON_A_PROCESSOR if given.model is None else SYSTEMS)
     stem = "real" if given.model is None else "results-" + re.sub(r"[^\w.-]+", "-", given.model).strip("-")
     kept = RESULTS / f"{stem}.json"
-    for question in questions():
-        if question.name in (given.questions or names) and not carry_out(
-            question, given, RESULTS / "runs" / f"{stem}-{question.name}.jsonl", kept
-        ):
+    wanted = [question for question in questions() if question.name in (given.questions or names)]
+    of_each = [[(question, part) for part in passes(asked_of(question, given))] for question in wanted]
+    for question, part in filter(None, chain.from_iterable(zip_longest(*of_each))):
+        if not carry_out(question, part, RESULTS / "runs" / f"{stem}-{question.name}.jsonl", kept):
             return 130
     if given.model is not None:
         from benchmarks.real.tables import page

@@ -13,7 +13,7 @@ keeps a gate from starving anybody (LANGUAGE.md, S5):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,15 +21,13 @@ from engine_adapter.runtime import totals
 from engine_adapter.runtime.asking import Asking
 from engine_adapter.runtime.columns import Column, Columns
 from engine_adapter.runtime.engine import EngineLoad, occupancy
+from engine_adapter.runtime.refused import GATE, AskedAtOnce, Refused
 from engine_adapter.runtime.running_limits import RunningLimits, Runs
 from engine_adapter.runtime.table import CLASS, InColumns
 from engine_adapter.runtime.turn import Turn
 from policy_dsl.classes import RESERVE
 
-GATE = "gate"
 _ELSEWHERE = "engine.reserved_elsewhere"
-_OPEN, _GATED, _LIMITED = 0, 1, 2  # what keeps a request out; from 2 on the limits, by their place among them
-_NOBODY = np.zeros(0, np.intp)
 
 
 class Admission:
@@ -57,33 +55,18 @@ class Admission:
         self._snapshot: dict[str, float | bool] = {}
         self._runs = Runs()
         self._held_of: Mapping[str, int] = {}
-        self._words: dict[str, str] = {}  # of those that were asked about one by one
-        self._seen: tuple[list[str], Column] = ([], _NOBODY)  # all at once: who waited, and what kept each out
-        self._left: set[str] = set()  # of these, who waits no longer
+        self._refused = Refused()
         self.reserved_for = ""
 
     @property
     def refused(self) -> dict[str, str]:
         """What kept each waiting request out when it was last asked about, by id."""
-        limited: dict[str, str] = {}  # these come last: who has no place isn't asked alone any more
-        for cause, limit in enumerate(self._limits.names, _LIMITED):
-            limited |= dict.fromkeys(self._out(cause), f"limit {limit}")
-        return {**self._at_the_gate(), **limited}
+        return self._refused.words()
 
     @property
     def gated(self) -> int:
         """How many waiting requests `admit` refuses, as of when it was last asked."""
-        if not self._words and not self._left:
-            return int(np.count_nonzero(self._seen[1] == _GATED))
-        return sum(word == GATE for word in self._at_the_gate().values())
-
-    def _at_the_gate(self) -> dict[str, str]:
-        """Who is out but for those whom a limit leaves no place: as all were asked at once, then one by one."""
-        return {**dict.fromkeys(self._out(_GATED), GATE), **self._words}
-
-    def _out(self, cause: int) -> Iterator[str]:
-        ids, causes = self._seen
-        return (ids[place] for place in np.flatnonzero(causes == cause).tolist() if ids[place] not in self._left)
+        return self._refused.gated
 
     def lets_in(self, waiting: InColumns) -> Column:
         """Who of all that wait is to be asked about, in order: of those whom `admit` lets in, with what the step has
@@ -92,17 +75,16 @@ class Admission:
         A failing rule lets in all. While nothing runs the gate does: the first in order starts, whatever `admit` says.
         """
         let_in = self._let_in(waiting)
-        asked = let_in | waiting.promoted
-        causes = (~let_in).astype(np.int8)  # _OPEN or _GATED
+        open_ = None if let_in is None else let_in | waiting.promoted
+        limited: dict[str, Column] = {}
         if self._limits:
             self._now()
-            for name, out in self._limits.without_place(waiting, asked, self._runs).items():
-                causes[out] = _LIMITED + self._limits.names.index(name)
-                asked &= ~out
-        self._seen, self._left = (list(waiting.ids), causes), set()
-        return asked
+            open_, limited = self._limits.without_place(waiting, open_, self._runs)
+        self._refused.asked(AskedAtOnce(tuple(waiting.ids), let_in, limited))
+        return np.ones(len(waiting.ids), np.bool_) if open_ is None else open_
 
-    def _let_in(self, waiting: InColumns) -> Column:
+    def _let_in(self, waiting: InColumns) -> Column | None:
+        """Whom `admit` lets in; None: all."""
         if self._gated and self._now().running:
             deciding, began = self._asking.deciding, self._asking.deciding.begins("admit")
             try:
@@ -111,7 +93,7 @@ class Admission:
                 return let_in
             except Exception:
                 deciding.raised("admit", began)
-        return np.ones(len(waiting.ids), np.bool_)
+        return None
 
     def _asked_at_once(self, rows: Columns, hoisted: tuple[Column, ...]) -> Column:
         batch, classes = self._asking.policy.batch, self._asking.policy.classes
@@ -121,10 +103,12 @@ class Admission:
             return found.copy()
         let_in = np.ones(len(rows[CLASS]), np.bool_)
         for name in classes:
+            of_class = rows[CLASS] == batch.texts.code(name)
+            if not np.count_nonzero(of_class):
+                continue  # each class is asked with an engine of its own
             found = batch.admitted(rows, hoisted, self._seen_by(name))
             assert found is not None
-            of_class = rows[CLASS] == batch.texts.code(name)
-            let_in[of_class] = found[of_class]
+            np.copyto(let_in, found, where=of_class)
         return let_in
 
     def _seen_by(self, class_name: str) -> Mapping[str, float | bool]:
@@ -147,9 +131,7 @@ class Admission:
 
     def forget(self, request_id: str) -> None:
         """The request waits no longer."""
-        self._words.pop(request_id, None)
-        if self._seen[0]:  # nothing is, and nothing would ever be let go again, under a policy without a gate
-            self._left.add(request_id)
+        self._refused.forget(request_id)
 
     def ask(self, request_id: str, promoted: bool) -> bool:
         """Whether the next in order may start; what keeps it is in `refused`."""
@@ -166,7 +148,7 @@ class Admission:
             return True
         if word == GATE and promoted:
             self.reserved_for = request_id
-        self._words[request_id] = word
+        self._refused.alone(request_id, word)
         return False
 
     # --- the gate --------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ class Hoisting:
 
     def __init__(self, rules: Hoists, room: int) -> None:
         self.columns: list[Column] = []
+        self._cut: tuple[Column, ...] = ()  # those of the last ranking; (): some column is another since
         self._rules, self._room = rules, room
+        self._read = rules.hoisted_keys | {"request.arrival"}  # at least one, to tell how many rows there are
         self._written: set[str] | None = None  # ids since the last ranking; None: all rows
 
     def written(self, request_id: str) -> None:
@@ -53,30 +55,36 @@ class Hoisting:
 
     def grow(self) -> None:
         """The table has room for twice as many rows."""
-        self.columns = [doubled(column) for column in self.columns]
+        self._replace([doubled(column) for column in self.columns])
         self._room *= 2
 
     def up_to_date(self, rows: Columns, places: Mapping[str, int], engine: Engine) -> tuple[Column, ...]:
         """The kept columns of *rows*, whose ids stand at *places*."""
+        count = len(places)
+        if self._written is None or self._written:
+            self._compute_written(rows, places, engine)
+        if not self._cut or len(self._cut[0]) != count:
+            self._cut = tuple(column[:count] for column in self.columns)
+        return self._cut
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _compute_written(self, rows: Columns, places: Mapping[str, int], engine: Engine) -> None:
         written = self._written
         if written is not None and len(written) <= FEW_WRITTEN:
             self._compute_one_by_one([places[i] for i in written], rows, engine)
         elif written is None or 2 * len(written) > len(places):
-            terms = self._rules.hoist(self._read(rows), engine)
-            self.columns = [self._with_room(term, len(places)) for term in terms]
+            terms = self._rules.hoist({key: rows[key] for key in self._read}, engine)
+            self._replace([self._with_room(term, len(places)) for term in terms])
         else:
-            self._compute(np.fromiter((places[i] for i in written), np.intp, len(written)), rows, engine)
+            self._compute(_together([places[i] for i in written]), rows, engine)
         self._written = set()
-        return tuple(column[: len(places)] for column in self.columns)
 
-    # --- inside ----------------------------------------------------------------------------------
+    def _replace(self, columns: list[Column]) -> None:
+        self.columns, self._cut = columns, ()
 
-    def _read(self, rows: Columns) -> Columns:
-        """The columns that the terms read; at least one, to tell how many rows there are."""
-        return {key: rows[key] for key in self._rules.hoisted_keys | {"request.arrival"}}
-
-    def _compute(self, at: Column, rows: Columns, engine: Engine) -> None:
-        terms = self._rules.hoist({key: column[at] for key, column in self._read(rows).items()}, engine)
+    def _compute(self, at: slice | list[int], rows: Columns, engine: Engine) -> None:
+        terms = self._rules.hoist({key: rows[key][at] for key in self._read}, engine)
         for column, term in zip(self.columns, terms, strict=True):
             column[at] = term
 
@@ -90,3 +98,9 @@ class Hoisting:
         column = np.zeros(self._room, np.asarray(term).dtype)
         column[:count] = term
         return column
+
+
+def _together(places: list[int]) -> slice | list[int]:
+    """Places, all different, as a slice where they lie side by side, as those of newcomers do."""
+    low = min(places)
+    return slice(low, low + len(places)) if max(places) - low + 1 == len(places) else places

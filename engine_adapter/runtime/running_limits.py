@@ -19,7 +19,7 @@ from engine_adapter.runtime.asking import Asking, Snapshot
 from engine_adapter.runtime.columns import Column
 from engine_adapter.runtime.table import CLASS, InColumns
 from policy_dsl.limits import of_waiting
-from policy_dsl.order import first, some_undefined
+from policy_dsl.order import chosen, some_undefined
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +53,32 @@ class RunningLimits:
         """The limit that one more request of the class would break; "" where none."""
         return next((name for name in self.names if _counts(name, class_name) and self._left(name, runs) < 1), "")
 
-    def without_place(self, waiting: InColumns, open_: Column, runs: Runs) -> dict[str, Column]:
-        """Whom of the *open_* waiting requests each limit keeps out: no two limits the same one."""
+    def without_place(
+        self, waiting: InColumns, open_: Column | None, runs: Runs
+    ) -> tuple[Column | None, dict[str, Column]]:
+        """Who of the *open_* waiting requests (None: all) has a place, and whom each limit keeps out: no two limits the
+        same one."""
         found: dict[str, Column] = {}
         for name in self.names:
-            counted, left = open_ & self._counted(name, waiting), self._left(name, runs)
-            wanted = np.count_nonzero(counted)
-            if left >= wanted or (left >= 1 and name not in self._by):
+            asked, left = self._counted(name, waiting, open_), self._left(name, runs)
+            count = len(waiting.ids) if asked is None else np.count_nonzero(asked)
+            if left >= count or (left >= 1 and name not in self._by):
                 continue
-            out = counted.copy()
+            out = np.ones(count, np.bool_) if asked is None else asked.copy()
             if left >= 1:
-                places = slice(None) if wanted == len(open_) else np.flatnonzero(counted)
-                out[self._first(name, waiting, places, int(left))] = False
-            found[name], open_ = out, open_ & ~out
-        return found
+                out[self._first(name, waiting, asked, int(left))] = False
+            found[name], open_ = out, ~out if open_ is None else open_ & ~out
+        return open_, found
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _counted(self, name: str, waiting: InColumns) -> Column | bool:
+    def _counted(self, name: str, waiting: InColumns, open_: Column | None) -> Column | None:
+        """Those of *open_* that the limit is about; None: all."""
         of_class = _class_of(name)
-        return not of_class or waiting.rows[CLASS] == self._asking.policy.batch.texts.code(of_class)
+        if not of_class:
+            return open_
+        counted: Column = waiting.rows[CLASS] == self._asking.policy.batch.texts.code(of_class)
+        return counted if open_ is None else counted & open_
 
     def _left(self, name: str, runs: Runs) -> float:
         """How many more may run; from 1 on there is a place."""
@@ -95,23 +101,28 @@ class RunningLimits:
             self._standing[name] = found
         return found
 
-    def _first(self, name: str, waiting: InColumns, places: Column | slice, count: int) -> Column | slice:
-        """The *count* of *places* (all: a slice) that have what the limit leaves. A failing order: all, counted."""
+    def _first(self, name: str, waiting: InColumns, asked: Column | None, count: int) -> Column:
+        """The *count* of those *asked* (None: all) that have what the limit leaves. A failing order: all of them,
+        counted."""
         deciding, began = self._asking.deciding, self._asking.deciding.begins(f"limit {name}")
         batch, engine = self._asking.policy.batch, self._asking.snapshot()
-        promoted = waiting.promoted[places]
+        arrival, promoted = waiting.rows["request.arrival"], waiting.promoted
+        places = None if asked is None else asked.nonzero()[0]
+        if places is not None:
+            arrival, promoted = arrival[places], promoted[places]
         try:
             keys = batch.shared_by(name, waiting.rows, waiting.hoisted, engine)
-            by = batch.promoted_by(waiting.rows, waiting.hoisted, engine) if promoted.any() else ()
+            by = batch.promoted_by(waiting.rows, waiting.hoisted, engine) if np.count_nonzero(promoted) else ()
         except Exception:
             deciding.raised(f"limit {name}", began)
-            return places
-        keys, by = (tuple(key[places] for key in part) for part in (keys, by))
-        order = first(keys, waiting.rows["request.arrival"][places], count, promoted, by)
-        deciding.asked(f"limit {name}", began, len(promoted))
+            return np.arange(len(arrival)) if places is None else places
+        if places is not None:
+            keys, by = (tuple(key[places] for key in part) for part in (keys, by))
+        found = chosen(keys, arrival, count, promoted, by)
+        deciding.asked(f"limit {name}", began, len(arrival))
         if any(map(some_undefined, keys)):
             deciding.no_number(f"limit {name}", float(np.mean(np.any([np.isnan(key) for key in keys], axis=0))))
-        return order if isinstance(places, slice) else places[order]
+        return found if places is None else places[found]
 
 
 def _class_of(name: str) -> str:

@@ -11,13 +11,11 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from engine_adapter.runtime.table import Batch, InColumns, LetsIn, Value, WaitingTable
 
 Rank = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[float, ...]]
-# One key is whether it is not a number, and the number: what is none comes after all numbers. The promoted come first.
-Key = tuple[tuple[int, float], ...]
+# By turns whether a key is not a number, and the number: what is none comes after all numbers. The promoted come first.
+Key = tuple[float, ...]
 _PROMOTED = -1
 
 
@@ -30,7 +28,8 @@ class SteadyTable(WaitingTable):
         self._rows: dict[str, tuple[Mapping[str, Value], float]] = {}
         self._ranked_as: dict[str, Key] = {}
         self._sorted: list[tuple[Key, str]] = []
-        self._new: dict[str, None] = {}  # ids not in their place yet, in order of coming
+        self._new: dict[str, None] = {}  # ids not ranked yet, in order of coming
+        self._unplaced: dict[str, None] = {}  # ranked ids that are not in `_sorted`, which a gate never needs
         self._faulty: set[str] = set()  # ids whose rank is not a number
 
     @property
@@ -60,27 +59,21 @@ class SteadyTable(WaitingTable):
         return super().remove(request_id)
 
     def first(self, k: int, engine: Mapping[str, float | bool], now: float, step: int) -> list[str]:
-        while self._new:
-            request_id = next(iter(self._new))
-            row, arrival = self._rows[request_id]
-            key = self._key(request_id, self._rank(row, engine), arrival)
-            self._ranked_as[request_id] = key
-            insort(self._sorted, (key, request_id))
-            del self._new[request_id]
-        if self._faulty and len(self._sorted) > 1:  # as in `WaitingTable`, one alone isn't ranked
-            self.nans += 1
-            self.nan_rows = len(self._faulty)
+        self._rank_new(engine)
+        if self._unplaced:
+            self._place_ranked()
         return [request_id for _, request_id in self._sorted[: max(k, 0)]]
 
     def first_open(
         self, k: int, engine: Mapping[str, float | bool], now: float, step: int, lets_in: LetsIn
     ) -> list[str]:
-        self.first(0, engine, now, step)  # all are in their place
+        self._rank_new(engine)
         if not self.ids or k <= 0:
             return []
+        ids = self.ids
         rows, hoisted = self._columns_now(engine, now, step)
-        places = np.flatnonzero(lets_in(InColumns(self.ids, rows, hoisted, self._promoted[: len(self.ids)])))
-        found = sorted((self._ranked_as[name], name) for name in (self.ids[place] for place in places.tolist()))
+        places = lets_in(InColumns(ids, rows, hoisted, self._promoted[: len(ids)])).nonzero()[0]
+        found = sorted((self._ranked_as[ids[place]], ids[place]) for place in places.tolist())
         return [name for _, name in found[:k]]
 
     def promote_waiting_since(self, instant: float) -> list[str]:
@@ -90,21 +83,46 @@ class SteadyTable(WaitingTable):
             self._new[request_id] = None
         return found
 
+    def _rank_new(self, engine: Mapping[str, float | bool]) -> None:
+        """All have their key. Those that come before one whose rank fails keep theirs."""
+        for request_id in tuple(self._new):
+            row, arrival = self._rows[request_id]
+            self._ranked_as[request_id] = self._key(request_id, self._rank(row, engine), arrival)
+            self._unplaced[request_id] = None
+            del self._new[request_id]
+        if self._faulty and len(self._ranked_as) > 1:  # as in `WaitingTable`, one alone isn't ranked
+            self.nans += 1
+            self.nan_rows = len(self._faulty)
+
+    def _place_ranked(self) -> None:
+        """All that have a key are where it puts them."""
+        if 16 * len(self._unplaced) > len(self._sorted):  # from here on one sort takes less time
+            self._sorted += [(self._ranked_as[request_id], request_id) for request_id in self._unplaced]
+            self._sorted.sort()
+        else:
+            for request_id in self._unplaced:
+                insort(self._sorted, (self._ranked_as[request_id], request_id))
+        self._unplaced.clear()
+
     def _key(self, request_id: str, keys: tuple[float, ...], arrival: float) -> Key:
         if self.is_promoted(request_id):  # under an earlier policy, until its turn ends
-            return (_PROMOTED, 0.0), (False, arrival)
-        compared: list[tuple[int, float]] = []
+            return (_PROMOTED, 0.0, False, arrival)
+        compared: list[float] = []
         for key in keys:
             if math.isnan(key):
-                compared.append((True, 0.0))  # after all numbers, whatever its further keys
+                compared += (True, 0.0)  # after all numbers, whatever its further keys
                 self._faulty.add(request_id)
                 break
-            compared.append((False, key))
-        return (*compared, (False, arrival))
+            compared += (False, key)
+        return (*compared, False, arrival)
 
     def _take_out(self, request_id: str) -> None:
         self._new.pop(request_id, None)
         self._faulty.discard(request_id)
         key = self._ranked_as.pop(request_id, None)
-        if key is not None:
+        if key is None:
+            return
+        if request_id in self._unplaced:
+            del self._unplaced[request_id]
+        else:
             del self._sorted[bisect_left(self._sorted, (key, request_id))]

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from engine_adapter.runtime.clocked import SINCE
-from engine_adapter.runtime.columns import Column, Columns, doubled
+from engine_adapter.runtime.columns import Column, Columns, doubled, dtype_of
 from engine_adapter.runtime.few import FEW, OneByOne
 from engine_adapter.runtime.hoisting import Hoisting, Hoists
-from policy_dsl.catalogue import signal_of
 from policy_dsl.order import first, some_undefined
-from policy_dsl.types import BOOL, TEXT
 
 Value = float | bool | str
 
@@ -89,10 +87,11 @@ class WaitingTable:
         read = frozenset[str]() if one_by_one is None else one_by_one.keys
         self._keys = sorted((batch.hoisted_keys | batch.step_keys | read) - SINCE.keys() - set(_BOOKKEEPING))
         self._columns: dict[str, Column] = {key: np.zeros(_SMALLEST) for key in _BOOKKEEPING}
-        self._columns |= {key: np.zeros(_SMALLEST, _dtype(key)) for key in self._keys}
+        self._columns |= {key: np.zeros(_SMALLEST, dtype_of(key)) for key in self._keys}
         self._promoted = np.zeros(_SMALLEST, np.bool_)
         self._hoisting = Hoisting(batch, _SMALLEST)
         self._composed = {key: np.zeros(_SMALLEST) for key in batch.step_keys & SINCE.keys()}
+        self._cut: Columns | None = None  # those of the last ranking; None: some column is another since
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -211,7 +210,7 @@ class WaitingTable:
             return []
         rows, hoisted = self._columns_now(engine, now, step)
         promoted = self._promote(rows, hoisted, engine)
-        places = np.flatnonzero(lets_in(InColumns(self.ids, rows, hoisted, promoted)))
+        places = lets_in(InColumns(self.ids, rows, hoisted, promoted)).nonzero()[0]
         if not len(places):
             return []  # nobody's rank matters
         keys, by = self._keyed(rows, hoisted, engine, promoted)
@@ -246,12 +245,18 @@ class WaitingTable:
 
     def _columns_now(
         self, engine: Mapping[str, float | bool], now: float, step: int
-    ) -> tuple[dict[str, Column], tuple[Column, ...]]:
+    ) -> tuple[Columns, tuple[Column, ...]]:
         """The columns of now, and the hoisted ones."""
-        rows = dict(self.view())
-        hoisted = self._hoisting.up_to_date(rows, self._places, engine)
+        rows = self._cut_to(len(self.ids))
         self._compose(rows, now, step)
-        return rows, hoisted
+        return rows, self._hoisting.up_to_date(rows, self._places, engine)
+
+    def _cut_to(self, count: int) -> Columns:
+        """The columns of so many rows: kept, as to cut them all takes as long as many an operation on one."""
+        if self._cut is None or len(self._cut["request.arrival"]) != count:
+            composed = {key: column[:count] for key, column in self._composed.items()}
+            self._cut = {**self.view(), **composed}
+        return self._cut
 
     def _keyed(
         self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool], promoted: Column
@@ -263,7 +268,7 @@ class WaitingTable:
             self.nans += 1
             undefined = [np.isnan(np.broadcast_to(key, count)) for key in keys]
             self.nan_rows = int(np.any(undefined, axis=0).sum())
-        by = self._batch.promoted_by(rows, hoisted, engine) if promoted.any() else ()
+        by = self._batch.promoted_by(rows, hoisted, engine) if np.count_nonzero(promoted) else ()
         return keys, by
 
     def _promote(self, rows: Columns, hoisted: tuple[Column, ...], engine: Mapping[str, float | bool]) -> Column:
@@ -274,12 +279,11 @@ class WaitingTable:
             promoted |= now_promoted
         return promoted
 
-    def _compose(self, rows: dict[str, Column], now: float, step: int) -> None:
-        """Add the columns that follow from the clock. (A waiting request's call doesn't age: it hasn't begun.)"""
-        count = len(self.ids)
-        for key, scratch in self._composed.items():
+    def _compose(self, rows: Columns, now: float, step: int) -> None:
+        """Write the columns that follow from the clock. (A waiting request's call doesn't age: it hasn't begun.)"""
+        for key in self._composed:
             clock, since = SINCE[key]
-            rows[key] = np.subtract(now if clock == "now" else step, rows[since], out=scratch[:count])
+            np.subtract(now if clock == "now" else step, rows[since], out=rows[key])
 
     def _write(self, place: int, row: Mapping[str, Value], keys: list[str]) -> None:
         columns = self._columns
@@ -292,15 +296,4 @@ class WaitingTable:
         self._composed = {key: doubled(column) for key, column in self._composed.items()}
         self._hoisting.grow()
         self._promoted = doubled(self._promoted)
-
-
-def _dtype(key: str) -> np.dtype[Any]:
-    if key.endswith(".known"):
-        return np.dtype(np.bool_)
-    match signal_of(key).type:
-        case t if t == TEXT:
-            return np.dtype(np.int32)
-        case t if t == BOOL:
-            return np.dtype(np.bool_)
-        case _:
-            return np.dtype(np.float64)
+        self._cut = None

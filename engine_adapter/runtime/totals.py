@@ -18,8 +18,8 @@ SEATED = "engine.seated_tokens"
 def seated_tokens(running: Iterable[Running], turns: Mapping[str, Turn], pinned_tokens: int) -> float:
     """KV tokens of seated sessions; a running request counts with the output that was expected when it began."""
     total = float(pinned_tokens)
-    for request in running:
-        tokens, turn = request.context_tokens, turns.get(request.id)
+    for name, tokens in running:
+        turn = turns.get(name)
         if turn is not None:
             planned = turn.planned_tokens
             if planned is None:
@@ -36,14 +36,14 @@ def running_by_class(running: Iterable[Running], turns: Mapping[str, Turn]) -> C
     return Counter(turns[request.id].session.class_name for request in running if request.id in turns)
 
 
-def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> dict[str, int]:
+def tokens_by_class(running: Iterable[Running], turns: Mapping[str, Turn], pins: Iterable[Pin]) -> Mapping[str, int]:
     """KV tokens of running requests and of pins, by the class of their session."""
     found: dict[str, int] = {}
-    for request in running:
-        turn = turns.get(request.id)
+    for name, context_tokens in running:
+        turn = turns.get(name)
         if turn is not None:
-            name = turn.session.class_name
-            found[name] = found.get(name, 0) + request.context_tokens
+            class_name = turn.session.class_name
+            found[class_name] = found.get(class_name, 0) + context_tokens
     for pin in pins:
         found[pin.class_name] = found.get(pin.class_name, 0) + pin.tokens
     return found

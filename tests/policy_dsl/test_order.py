@@ -1,4 +1,4 @@
-"""`first` against sorting all rows in plain Python."""
+"""`first` and `chosen` against sorting all rows in plain Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from policy_dsl.order import first
+from policy_dsl.order import chosen, first
 
 VALUES = (0.0, -0.0, 1.0, 1.0, 2.0, -3.5, math.inf, -math.inf, math.nan)
 
@@ -51,7 +51,21 @@ def test_small_queues(few):
         n = random.randint(1, 40)
         keys, arrival, promoted, by = case(seed, n, few)
         k = random.randint(0, n + 2)
-        assert first(keys, arrival, k, promoted, by).tolist() == by_hand(keys, arrival, k, promoted, by), seed
+        wanted = by_hand(keys, arrival, k, promoted, by)
+        assert first(keys, arrival, k, promoted, by).tolist() == wanted, seed
+        assert sorted(chosen(keys, arrival, k, promoted, by).tolist()) == sorted(wanted), seed
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_queues_of_some_hundreds(few):
+    for seed in range(60):
+        random = Random(seed)
+        n = random.choice([100, 384, 385, 1_000])
+        keys, arrival, promoted, by = case(seed, n, few)
+        k = random.choice([1, 5, 64, n - 1, n])
+        wanted = by_hand(keys, arrival, k, promoted, by)
+        assert first(keys, arrival, k, promoted, by).tolist() == wanted, seed
+        assert sorted(chosen(keys, arrival, k, promoted, by).tolist()) == sorted(wanted), seed
 
 
 @pytest.mark.parametrize("few", [True, False])
@@ -78,7 +92,9 @@ def test_integers_with_many_ties(k):
 def test_queues_that_are_sampled(few, k):
     for seed in range(3):
         keys, arrival, promoted, by = case(seed, 20_000, few)
-        assert first(keys, arrival, k, promoted, by).tolist() == by_hand(keys, arrival, k, promoted, by)
+        wanted = by_hand(keys, arrival, k, promoted, by)
+        assert first(keys, arrival, k, promoted, by).tolist() == wanted
+        assert sorted(chosen(keys, arrival, k, promoted, by).tolist()) == sorted(wanted)
 
 
 def test_a_sample_that_misleads():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from benchmarks.real import plots, tables
 from benchmarks.real.cases import SYSTEMS, questions
-from benchmarks.real.run import merged
+from benchmarks.real.run import merged, passes
 from lamps_cli.measuring.asked import planned
 
 MADE_BY = {"lamps": "0.1.0", "vllm": "0.32.0", "code": "c1", "machine": {"processor": "made", "cores": 2}}
@@ -55,6 +57,16 @@ def test_a_table_for_each_load_with_ratios_seed_by_seed(known: Path) -> None:
 def test_what_was_not_measured_says_so(known: Path) -> None:
     assert tables.made("multi") == tables.NOT_MEASURED
     assert plots.shown("multi") == tables.NOT_MEASURED
+
+
+def test_a_little_of_every_question_comes_before_much_of_one() -> None:
+    for question in questions():
+        whole = question.asked(("stock", "lamps"))
+        first, *_, last = parts = [list(planned(part)) for part in passes(whole)]
+        assert {(run.point, run.seed) for run in first} == {(question.points[0], whole.seeds[0])}
+        assert last == list(planned(whole))
+        assert all(set(before) < set(after) for before, after in pairwise(parts))
+    assert passes(replace(whole, seeds=(1,), points=whole.points[:1])) == [passes(whole)[0]]
 
 
 def test_systems_are_named_on_a_command_line() -> None:

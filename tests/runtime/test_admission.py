@@ -279,4 +279,4 @@ def test_without_a_gate_nothing_is_kept_of_those_that_left(world: World) -> None
         arrive(runtime, f"r{n}", 100)
         assert world.step(runtime) == [f"r{n}"]
         world.end(runtime, f"r{n}")
-    assert (runtime.admission._left, runtime.admission.refused) == (set(), {})
+    assert (runtime.admission._refused._left, runtime.admission.refused) == (set(), {})

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
+import numpy as np
 import pytest
 
 import policies
 from engine_adapter.runtime.rows import one_by_one
 from engine_adapter.runtime.steady import SteadyTable
-from engine_adapter.runtime.table import WaitingTable
+from engine_adapter.runtime.table import InColumns, WaitingTable
 from policy_dsl.compiled import CompiledPolicy, compile_policy
 from policy_dsl.loading import load, load_text
 
@@ -44,6 +46,10 @@ def test_shipped_policies_that_are_steady(name: str) -> None:
     assert compile_policy(loaded.policy, loaded.source).steady
 
 
+def among(names: set[str], waiting: InColumns) -> np.ndarray:
+    return np.array([name in names for name in waiting.ids], np.bool_)
+
+
 @pytest.mark.parametrize(
     "rules",
     [
@@ -75,9 +81,13 @@ def test_the_same_order_whatever_comes_changes_and_goes(rules: str, seed: int) -
                 for table in tables:
                     table.add(f"r{step}", row, arrival=float(step), now=step, step=step, session_arrival=step // 9)
         k = rng.choice([0, 1, 5, 999])
-        orders = [table.first(k, ENGINE, step, step) for table in tables]
+        if rng.random() < 0.5:
+            orders = [table.first(k, ENGINE, step, step) for table in tables]
+        else:
+            open_ = {name for name in waiting if rng.random() < 0.5}
+            orders = [table.first_open(k, ENGINE, step, step, partial(among, open_)) for table in tables]
         assert orders[0] == orders[1]
-        if k:
+        if k and len(orders[0]):
             nans += tables[1].nans > 0
             assert tables[0].nans == tables[1].nans
         for table in tables:

@@ -208,6 +208,31 @@ def test_random_changes_against_plain_rows(seed: int) -> None:
     assert [plain[name][0] for name in table.ids] == view["request.prompt"].tolist()
 
 
+def test_columns_of_more_rows_than_there_was_room_for_replace_the_shorter_ones() -> None:
+    """As many rows as when the columns were last cut, but in other arrays."""
+    table = WaitingTable(Policy())
+    for n in range(64):
+        add(table, f"r{n}", float(n + 1))
+    assert table.first(1, ENGINE, 0.0, 0) == ["r0"]
+    add(table, "r64", 0.5)
+    table.remove("r0")
+    table.update("r1", row(100.0))
+    assert table.first(2, ENGINE, 0.0, 0) == ["r64", "r2"]
+    table.update("r2", row(200.0))
+    assert table.first(2, ENGINE, 0.0, 0) == ["r64", "r3"]
+    assert table.first(64, ENGINE, 0.0, 0)[-2:] == ["r1", "r2"]
+
+
+def test_terms_hoisted_anew_replace_those_of_before() -> None:
+    """The same rows, another epoch."""
+    table = WaitingTable(Policy())
+    for name, prompt in (("a", 10.0), ("b", 20.0)):
+        add(table, name, prompt)
+    assert table.first(2, ENGINE, 0.0, 0) == ["a", "b"]
+    table.new_epoch()
+    assert table.first(2, ENGINE | {"cost": -1.0}, 0.0, 0) == ["b", "a"]
+
+
 def test_the_view_is_no_copy() -> None:
     table = WaitingTable(Policy())
     add(table, "a", 5.0)
