@@ -1,7 +1,7 @@
 """How far virtual time is from the real engine: runs of a real server, made again in virtual time.
 
-    python -m benchmarks.fidelity real       the engine measured, and the runs, in turn (20 minutes)
-    python -m benchmarks.fidelity virtual    the runs in virtual time, and the errors (half a minute)
+    python -m benchmarks.fidelity real       the engine measured, and the runs, in turn (40 minutes)
+    python -m benchmarks.fidelity virtual    the runs in virtual time, and the errors (a minute)
 
 Before the runs of each seed the engine is measured by the load of `lamps profile`, on a server of its own, and one
 profile is fitted to all those steps: a machine's speed changes within the hour, and two starts of a server differ.

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.serving import GAP_SCALE, RESULTS, warm_up_of
+from benchmarks.serving import RESULTS, warm_up_of
 from engine_adapter.workload.load import Load
 
 FIDELITY, PROFILE = RESULTS / "fidelity.json", RESULTS / "fidelity-profile.yaml"
 POLICIES = ("stock", "fcfs", "lamps")
-# The trace, and sessions/s: past saturation, and well below it.
-LOADS = (("augmented-single", 60.0), ("augmented-single", 12.0))
+# The trace, sessions/s, and the share of their time that tools take: past saturation, and well below it. Sessions of
+# several calls take minutes even so.
+LOADS = (("augmented-single", 60.0, 0.3), ("augmented-single", 12.0, 0.3), ("augmented-multi", 20.0, 0.1))
 _SESSIONS = 380
 METRICS = (
     "end_to_end_s.mean", "end_to_end_s.p50", "end_to_end_s.p99", "without_tools_s.mean",
@@ -26,6 +27,7 @@ class Case:
 
     trace: str
     rate: float
+    gap_scale: float
     seed: int
     policy: str
 
@@ -35,7 +37,7 @@ class Case:
 
     @property
     def load(self) -> Load:
-        return Load(rate=self.rate, sessions=_SESSIONS, seed=self.seed, gap_scale=GAP_SCALE)
+        return Load(rate=self.rate, sessions=_SESSIONS, seed=self.seed, gap_scale=self.gap_scale)
 
     @property
     def warm_up(self) -> Load:
@@ -44,7 +46,7 @@ class Case:
 
 def cases_of(seed: int, policies: Sequence[str]) -> Iterator[Case]:
     """The runs of one seed, *policies* in their order."""
-    return (Case(trace, rate, seed, policy) for trace, rate in LOADS for policy in policies)
+    return (Case(*load, seed, policy) for load in LOADS for policy in policies)
 
 
 def metrics(summary: Mapping[str, Any]) -> dict[str, float]:
