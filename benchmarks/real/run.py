@@ -21,7 +21,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from benchmarks.real.cases import ON_A_PROCESSOR, SYSTEMS, Question, questions
+from benchmarks.real.cases import ON_A_PROCESSOR, SEEDS, SYSTEMS, Question, questions
 from lamps_cli.measuring.asked import Asked, Planned
 from lamps_cli.measuring.carrying import Measured, measure
 from lamps_cli.measuring.runs_file import Line, RunsFile
@@ -86,7 +86,7 @@ def passes(asked: Asked) -> list[Asked]:
 def asked_of(question: Question, given: argparse.Namespace) -> Asked:
     """What is to be measured of a question."""
     asked = question.asked(tuple(given.systems.split(",")), given.model, tuple(given.flags))
-    asked = replace(asked, points=asked.points[: given.points], seeds=asked.seeds[: given.seeds])
+    asked = replace(asked, points=asked.points[: given.points], seeds=tuple(range(1, given.seeds + 1)))
     return replace(asked, saturation=given.saturation)
 
 
@@ -112,7 +112,7 @@ def main() -> int:
     parser.add_argument("questions", nargs="*", metavar="QUESTION", help=", ".join(names))
     parser.add_argument("--systems", help="the first is what others are compared with; all that run there unless said")
     parser.add_argument("--points", type=int, help="only the first so many loads")
-    parser.add_argument("--seeds", type=int, help="only the first so many")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many, from 1 on; %(default)s unless said")
     parser.add_argument("--saturation", type=float, help="sessions/s of load 1, instead of measuring it")
     parser.add_argument("--model", help="measure this model instead of the small one, as vLLM sets it up")
     words = sys.argv[1:]
