@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.real.cases import SYSTEMS
 from benchmarks.real.run import FIGURES, RESULTS
-from lamps_cli.measuring.apart import apart, words
+from lamps_cli.measuring.apart import apart, at_other_speeds, words
 from lamps_cli.measuring.runs_file import described
 from lamps_cli.measuring.view import AXES
 from lamps_cli.metrics import BySeed, cell, compared, ratio, rows
@@ -115,14 +115,20 @@ def _facts(question: Question) -> Iterator[str]:
     yield ", ".join(about) + "."
     makers = dict.fromkeys(_maker(run) for run in whole)
     yield f"Measured by {'; '.join(makers)}."
-    furthest, span = apart((f"at {run['at']:g}, seed {run['seed']}", run["began"]) for run in whole)
+    furthest, span = apart((_common(run), run["began"]) for run in whole)
     if span:
         yield f"Runs that stand beside each other began {words(span)} apart at most ({furthest})."
+    if unlike := at_other_speeds((_common(run), run["system"], run.get("work_ms")) for run in whole):
+        yield f"{unlike[0].upper()}{unlike[1:]}."
     disturbed, partial = [run for run in whole if run["disturbed"]], [run for run in question["runs"] if run["partial"]]
     if disturbed:
         yield f"The machine wasn't calm during {len(disturbed)} of {len(whole)} runs: {_named(disturbed)}."
     if partial:
         yield f"Partial, and not in the tables: {_named(partial)}."
+
+
+def _common(run: Mapping[str, Any]) -> str:
+    return f"at {run['at']:g}, seed {run['seed']}"
 
 
 def _maker(run: Mapping[str, Any]) -> str:

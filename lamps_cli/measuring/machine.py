@@ -42,13 +42,15 @@ CORES = cores()
 class Disturbance:
     """What there was beside a run. Cores that others took just before it, meanwhile, just after;
     None where it can't be known. *slowed*: how many times as long the same work took after it; *stretched*: how many
-    times its CPU time the work took by the clock, the larger of before and after."""
+    times its CPU time the work took by the clock, the larger of before and after. *work_ms*: its CPU time, the mean of
+    before and after; None in results of before it was kept."""
 
     others_before: float | None
     others_during: float | None
     others_after: float | None
     slowed: float
     stretched: float
+    work_ms: float | None = None
 
     @property
     def reasons(self) -> list[str]:
@@ -115,7 +117,8 @@ def look(ours: Collection[int], elsewhere: bool = False) -> Look:
 def disturbance(before: Look, during: float | None, after: Look) -> Disturbance:
     """What two looks and the meter between them say."""
     slowed, stretched = after.work_s / before.work_s, max(before.stretched, after.stretched)
-    return Disturbance(before.others, during, after.others, round(slowed, 3), round(stretched, 3))
+    work_ms = 1e3 * (before.work_s + after.work_s) / 2
+    return Disturbance(before.others, during, after.others, round(slowed, 3), round(stretched, 3), round(work_ms, 3))
 
 
 def busy_s(stat: Path = _STAT) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamps_cli.measuring.apart import far_apart
+from lamps_cli.measuring.apart import at_other_speeds, far_apart
 from lamps_cli.measuring.runs_file import Document, Line, RunsFile, described, differing
 from lamps_cli.measuring.verdict import FEWEST, Sides
 from lamps_cli.metrics import figures
@@ -131,8 +131,17 @@ def _match(found: Matched, where: str, a: Group, b: Group, anyway: bool) -> None
         found.reasons.append(f"{where}: {len(pair.seeds)} seeds can be compared, {FEWEST} or more are needed")
     else:
         far = far_apart((f"seed {seed}", group.runs[seed].began) for group in (a, b) for seed in pair.seeds)
-        found.notes += [f"{where}: {far}"] if far else []
+        unlike = at_other_speeds(
+            (f"seed {seed}", name, _work_ms(group.runs[seed]))
+            for name, group in (("the first", a), ("the second", b))
+            for seed in pair.seeds
+        )
+        found.notes += [f"{where}: {said}" for said in (far, unlike) if said]
         found.sides.append(pair)
+
+
+def _work_ms(line: Line) -> float | None:
+    return None if line.disturbance is None else line.disturbance.work_ms
 
 
 def _differences(a: Group, b: Group, anyway: bool) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from engine_adapter.workload.summary import as_document
 from lamps_cli.load_options import describe_arrivals, describe_scales, describe_telling
 from lamps_cli.measuring import lateness
-from lamps_cli.measuring.apart import far_apart
+from lamps_cli.measuring.apart import at_other_speeds, far_apart
 from lamps_cli.measuring.asked import Planned, Point
 from lamps_cli.measuring.carrying import Measured
 from lamps_cli.measuring.machine import MOST_OTHERS
@@ -91,6 +91,12 @@ def warnings(measured: Measured) -> list[str]:
     found += [late] if late else []
     far = far_apart((_beside(run), line.began) for run, line in measured.runs.items() if line.whole)
     found += [far] if far else []
+    unlike = at_other_speeds(
+        (_beside(run), run.system.name, line.disturbance and line.disturbance.work_ms)
+        for run, line in measured.runs.items()
+        if line.whole
+    )
+    found += [unlike] if unlike else []
     if (measured.others_then or 0.0) > MOST_OTHERS:
         found.append(
             f"others took {measured.others_then:.2f} cores while saturation was measured: it may have come out too low;"

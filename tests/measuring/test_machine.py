@@ -65,4 +65,4 @@ def test_what_is_said_of_a_disturbed_machine() -> None:
         "work took 2.00 times its processor time",
     ]
     found = disturbance(Look(0.01, 0.002, 1.0), 0.02, Look(0.03, 0.003, 1.4))
-    assert found == Disturbance(0.01, 0.02, 0.03, 1.5, 1.4)
+    assert found == Disturbance(0.01, 0.02, 0.03, 1.5, 1.4, 2.5)

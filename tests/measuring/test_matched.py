@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_pairs_whose_runs_lie_hours_apart_are_named(both) -> None:
     )
     assert "lamps at rate 2: runs of seed 1 began 3.0 h apart: the machine may have changed its speed" in found.notes
     assert [pair.seeds for pair in found.sides] == [[0, 1]]
+
+
+def test_pairs_on_a_machine_that_was_slower_for_one_are_named(both) -> None:
+    slow, fast = (replace(made.CALM, work_ms=work_ms) for work_ms in (4.5, 3.0))
+    found = both(runs(disturbance=fast), runs(code="c2", disturbance=slow))
+    (note,) = found.notes
+    assert note.endswith("machines of other speeds: the second one 1.50 times as slow as the first (seed 0)")
 
 
 @pytest.mark.parametrize(

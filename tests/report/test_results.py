@@ -54,6 +54,17 @@ def test_a_table_for_each_load_with_ratios_seed_by_seed(known: Path) -> None:
     assert "preemptions" not in text
 
 
+def test_machines_of_other_speeds_are_told_of(known: Path) -> None:
+    assert "speeds" not in tables.made("single")
+    found = json.loads(known.read_text())
+    for one in found["single"]["runs"]:
+        one["work_ms"] = 4.0 if one["system"] == "lamps" and one["at"] == 0.5 else 3.0
+    known.write_text(json.dumps(found))
+    tables._known.cache_clear()
+    said = "had machines of other speeds: lamps one 1.33 times as slow as stock (at 0.5, seed "
+    assert f"Runs that stand beside each other {said}" in tables.made("single")
+
+
 def test_what_was_not_measured_says_so(known: Path) -> None:
     assert tables.made("multi") == tables.NOT_MEASURED
     assert plots.shown("multi") == tables.NOT_MEASURED
