@@ -58,7 +58,7 @@ def _run(run: Planned, line: Line) -> dict[str, Any]:
         "load": line.asked["load"],
         "partial": line.partial,
         "disturbed": [] if line.disturbance is None else line.disturbance.reasons,
-        "work_ms": line.disturbance and line.disturbance.work_ms,
+        "work_ms": line.work_ms,
     }
     return found | ({"figures": figures(line.result)} if line.whole and line.result is not None else {})
 

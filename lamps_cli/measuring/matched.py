@@ -132,16 +132,12 @@ def _match(found: Matched, where: str, a: Group, b: Group, anyway: bool) -> None
     else:
         far = far_apart((f"seed {seed}", group.runs[seed].began) for group in (a, b) for seed in pair.seeds)
         unlike = at_other_speeds(
-            (f"seed {seed}", name, _work_ms(group.runs[seed]))
+            (f"seed {seed}", name, group.runs[seed].work_ms)
             for name, group in (("the first", a), ("the second", b))
             for seed in pair.seeds
         )
         found.notes += [f"{where}: {said}" for said in (far, unlike) if said]
         found.sides.append(pair)
-
-
-def _work_ms(line: Line) -> float | None:
-    return None if line.disturbance is None else line.disturbance.work_ms
 
 
 def _differences(a: Group, b: Group, anyway: bool) -> Iterator[str]:

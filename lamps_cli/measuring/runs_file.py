@@ -46,6 +46,11 @@ class Line:
         return self.result is not None and self.result.ended == "finished"
 
     @property
+    def work_ms(self) -> float | None:
+        """How long the same work took then as beside other runs, if that was seen: the machine's speed."""
+        return None if self.disturbance is None else self.disturbance.work_ms
+
+    @property
     def partial(self) -> str:
         """What is missing of it, in a few words; "" for a whole run."""
         if self.result is None:
