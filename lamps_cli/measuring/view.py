@@ -92,9 +92,7 @@ def warnings(measured: Measured) -> list[str]:
     far = far_apart((_beside(run), line.began) for run, line in measured.runs.items() if line.whole)
     found += [far] if far else []
     unlike = at_other_speeds(
-        (_beside(run), run.system.name, line.work_ms)
-        for run, line in measured.runs.items()
-        if line.whole
+        (_beside(run), run.system.name, line.work_ms) for run, line in measured.runs.items() if line.whole
     )
     found += [unlike] if unlike else []
     if (measured.others_then or 0.0) > MOST_OTHERS:
