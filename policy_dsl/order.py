@@ -56,7 +56,7 @@ def chosen(
     promoted: Column | None = None,
     by: tuple[Column, ...] = (),
 ) -> Rows:
-    """The rows that `first` gives, in no order: for who asks which they are, at half the price."""
+    """The rows that `first` gives, in no order: for who asks which they are."""
     if promoted is None or not np.count_nonzero(promoted):
         return _leading((*keys, arrival), k)
     head = _leading_where((*by, arrival), promoted, k)
@@ -101,7 +101,7 @@ def _in_order(columns: tuple[Column, ...], k: int) -> Rows | None:
         return _by_hand(columns, k)
     if some_undefined(column):
         return None
-    kth = sorted(column.tolist())[k - 1] if count <= _FEW else np.partition(column, k - 1)[k - 1]
+    kth = _kth(column, k)
     near = np.flatnonzero(column <= kth)
     if not rest or len(near) <= max(_FEWEST, 2 * k):
         found = _by_hand(tuple(c[near] for c in columns), k)

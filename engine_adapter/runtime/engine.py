@@ -47,7 +47,7 @@ class EngineLoad:
 class Running(NamedTuple):
     """A request that runs, or whose KV is being loaded so that it will.
 
-    A tuple, as one is made of each that runs whenever a gate asks: of 64 in 14 us, as frozen dataclasses in 29.
+    A tuple, as one is made of each that runs whenever a gate asks, and a frozen dataclass takes longer to make.
     """
 
     id: str

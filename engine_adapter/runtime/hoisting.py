@@ -77,13 +77,13 @@ class Hoisting:
             terms = self._rules.hoist({key: rows[key] for key in self._read}, engine)
             self._replace([self._with_room(term, len(places)) for term in terms])
         else:
-            self._compute(_together([places[i] for i in written]), rows, engine)
+            self._compute([places[i] for i in written], rows, engine)
         self._written = set()
 
     def _replace(self, columns: list[Column]) -> None:
         self.columns, self._cut = columns, ()
 
-    def _compute(self, at: slice | list[int], rows: Columns, engine: Engine) -> None:
+    def _compute(self, at: list[int], rows: Columns, engine: Engine) -> None:
         terms = self._rules.hoist({key: rows[key][at] for key in self._read}, engine)
         for column, term in zip(self.columns, terms, strict=True):
             column[at] = term
@@ -98,9 +98,3 @@ class Hoisting:
         column = np.zeros(self._room, np.asarray(term).dtype)
         column[:count] = term
         return column
-
-
-def _together(places: list[int]) -> slice | list[int]:
-    """Places, all different, as a slice where they lie side by side, as those of newcomers do."""
-    low = min(places)
-    return slice(low, low + len(places)) if max(places) - low + 1 == len(places) else places

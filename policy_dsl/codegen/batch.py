@@ -62,7 +62,7 @@ class Program:
             _as(rows[key] if isinstance(key, str) else hoisted[key], dtype)
             for key, dtype in zip(kernel.inputs, kernel.input_dtypes, strict=True)
         ]
-        if not self._computes:  # as `rank request.arrival`: at 1,000 rows the rest would take 8 us
+        if not self._computes:  # as `rank request.arrival`
             return [inputs[i] for _, i in kernel.outputs]
         with np.errstate(all="ignore"):
             scalars = kernel.scalars(engine)
